@@ -1,0 +1,132 @@
+"""Every error of Callboard, sorted by what the operator must do about it.
+
+A message names feed, file, column, count and next step, and never contains a person's data: no name, note, phone number
+or ID *value*. Errors of other libraries are translated at the border where they arise (a destination, a source), so that
+nothing above it ever catches a foreign class.
+
+Whether Airflow tries a task again is a property of the class (``retryable``); :mod:`include.pipeline` derives its one
+retry policy from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class CallboardError(Exception):
+    """The root. ``next_step`` says what to do, in one sentence an operator can follow."""
+
+    retryable: ClassVar[bool] = False
+    summary: ClassVar[str] = "Callboard stopped"
+
+    def __init__(self, message: str, *, next_step: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return f"{self.message} Next step: {self.next_step}" if self.next_step else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault of an input: where it is, and what is wrong there, without the value itself.
+
+    ``line`` counts from 1 (a CSV header is line 1; ``None`` where a whole file is meant); ``column`` is the header's text.
+    """
+
+    file: str
+    line: int | None
+    column: str | None
+    message: str
+
+    def __str__(self) -> str:
+        place = self.file
+        if self.line is not None:
+            place += f":{self.line}"
+        if self.column is not None:
+            place += f" [{self.column}]"
+        return f"{place}: {self.message}"
+
+
+class InputFaults(CallboardError):
+    """Somebody must mend an input. Carries every fault found, not only the first."""
+
+    summary = "The input has faults"
+
+    def __init__(self, faults: Iterable[Fault], *, next_step: str = "") -> None:
+        self.faults = tuple(faults)
+        shown = "; ".join(str(fault) for fault in self.faults[:5])
+        more = f" (and {len(self.faults) - 5} more)" if len(self.faults) > 5 else ""
+        super().__init__(f"{len(self.faults)} fault(s): {shown}{more}.", next_step=next_step)
+
+
+class MappingError(InputFaults):
+    """Mend the mapping: a YAML or CSV file of a feed is wrong. Trying again changes nothing."""
+
+    summary = "The mapping is wrong"
+
+
+class ImportRejected(InputFaults):
+    """Mend the import files: nothing of them was loaded."""
+
+    summary = "The import was refused"
+
+
+class ConfigurationError(CallboardError):
+    """Mend a setting, a connection or the environment. Trying again changes nothing."""
+
+    summary = "The configuration is wrong"
+
+
+class StateDamaged(CallboardError):
+    """Something that Callboard wrote is not as it was written (an artifact, the state directory). Restore it or start anew."""
+
+    summary = "Stored state is damaged"
+
+
+class DataRejected(CallboardError):
+    """The extracted data has a structural fault: a check that no row can answer for failed. Mend the schedule store."""
+
+    summary = "The data failed its checks"
+
+
+class SourceNotReady(CallboardError):
+    """The schedule store or an inbound folder could not be read just now. Wait; the task tries again."""
+
+    retryable = True
+    summary = "The source is not ready"
+
+
+class DestinationUnavailable(CallboardError):
+    """The partner could not be reached, or stopped answering. Nothing was decided; the task tries again."""
+
+    retryable = True
+    summary = "The partner is unreachable"
+
+
+class DeliveryUncertain(CallboardError):
+    """An answer was lost after a step that may have happened. The next try looks before it repeats anything."""
+
+    retryable = True
+    summary = "A delivery must be looked at"
+
+
+class DeliveryRefused(CallboardError):
+    """The partner refused us: credentials, host key, permission, folder or disk. Trying again could lock the account."""
+
+    summary = "The partner refused the delivery"
+
+
+class DeliveryHeld(CallboardError):
+    """A guard stopped the delivery: nothing was sent. Mend the data, or approve. Trying again changes nothing."""
+
+    summary = "The delivery is held"
+
+
+class FencedOut(CallboardError):
+    """A newer run of the same feed has started; this one must not touch anything. Not an incident: the run is skipped."""
+
+    summary = "A newer run took over"

@@ -1,0 +1,166 @@
+"""The shape of mappings: what every feed may say, and what each integration adds to it.
+
+An integration's own part is one module, ``include/mappings/schemas/<slug>.py``, holding a :class:`MappingSchema` named
+``SCHEMA``. The loader (:mod:`include.mappings.loader`) reads a feed's files against it; nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+Status = Literal["vendor-documented", "community-observed", "default-unconfirmed"]
+FieldType = Literal["text", "integer", "decimal", "boolean", "date", "local_time"]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class Strict(BaseModel):
+    """Unknown keys are refused, values are never coerced silently, instances never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Window(Strict):
+    """Rolling window in whole local days around each department's today."""
+
+    past_days: int = Field(ge=0, le=3660)
+    future_days: int = Field(ge=0, le=3660)
+
+
+class Destination(Strict):
+    """Where a feed's files go. ``publish``: how the final name appears (see docs/runbooks/sftp-profiles.md).
+
+    ``file_name`` may contain ``{date}`` (YYYYMMDD), ``{time}`` (HHMMSS) of the business clock in the feed's zone, and
+    ``{seq}`` (the delivery's sequence number, six digits).
+    """
+
+    connection: Text = "callboard_sandbox_sftp"
+    folder: Text | None = None  # default: /<feed>, and /<feed>/test for a test environment
+    file_name: Text | None = None  # default: the integration's
+    publish: Literal["posix_rename", "rename"] | None = None  # default: the integration's
+
+
+class Recipients(Strict):
+    """Who gets the mails about a feed."""
+
+    administrators: tuple[Text, ...] = ()
+    customer_it: tuple[Text, ...] = ()
+
+
+class Limits(Strict):
+    """When a delivery is held instead of sent."""
+
+    rejected_percent: float = Field(default=5, ge=0, le=100)
+    deletes_percent: float = Field(default=20, ge=0, le=100)
+    deletes: int = Field(default=500, ge=0)
+    updates_percent: float = Field(default=30, ge=0, le=100)
+
+
+class Column(Strict):
+    """One column of a file: its header and the record field in it.
+
+    ``format`` for dates and local times: ``YYYY MM DD HH MM SS`` and literals (default ``YYYY-MM-DD``, and
+    ``YYYY-MM-DDTHH:MM:SS``). ``MM`` is the month beside ``DD`` or ``YYYY`` and the minute after ``HH``. For booleans:
+    ``yes/no`` words parted by ``/`` (default ``true/false``).
+    """
+
+    header: str
+    field: Text
+    format: Text | None = None
+
+
+class Layout(Strict):
+    """How records become bytes: RFC 4180, minimal quoting, no byte-order mark unless the encoding says so."""
+
+    header: bool = True
+    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
+    line_end: Literal["crlf", "lf"] = "crlf"
+    encoding: Literal["utf-8", "utf-8-sig", "latin-1", "cp1252"] = "utf-8"
+    columns: tuple[Column, ...] = Field(min_length=1)
+
+
+class NoSettings(Strict):
+    """An integration without settings of its own."""
+
+
+class AssignmentRow(Strict):
+    """One row of ``<feed>.csv``: what an assignment means to the partner, between two dates (both inclusive).
+
+    Fields of a subclass typed ``Text`` are *required*: a row that lacks one is loaded all the same, and its slots are
+    rejected as ``mapping_incomplete``, unless the row is ignored. Optional fields are ``Text | None``.
+    """
+
+    assignment_id: Text
+    ignore: bool = False  # deliberately not delivered
+    valid_from: date | None = None
+    valid_to: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordField:
+    """One field of an integration's record: its type and what it means (for layouts and the generated page)."""
+
+    type: FieldType
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class MappingSchema:
+    """Everything a mapping of one integration may say, with the documented default of each.
+
+    ``record`` lists the fields that a layout may name; ``key`` those of them that identify a record at the partner:
+    partner person ID, target, date or part, slot (design section 4). ``required`` are the table's columns without which
+    a row is ``mapping_incomplete``.
+    """
+
+    slug: str
+    record: Mapping[str, RecordField]
+    key: tuple[str, ...]
+    layout: Layout | None
+    schedule: str
+    file_name: str
+    publish: Literal["posix_rename", "rename"] = "posix_rename"
+    status: Status = "default-unconfirmed"
+    window: Window | None = None
+    table: type[AssignmentRow] | None = AssignmentRow
+    required: tuple[str, ...] = ()
+    several_rows_per_assignment: bool = False
+    settings: type[Strict] = NoSettings
+    side_tables: Mapping[str, type[Strict]] = field(default_factory=dict)  # suffix -> row, e.g. "matrix"
+    missing_id: Literal["id_missing", "opted_out"] = "id_missing"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedMapping:
+    """One feed's mapping, loaded and complete: every default filled in. Frozen by its hash for the length of a run.
+
+    ``table`` rows keep the order of the file. ``version`` is the SHA-256 of :meth:`canonical`.
+    """
+
+    feed: str
+    integration: str
+    status: Status
+    environment: Literal["production", "test"]
+    personnel_id: str
+    personnel_id_pattern: str | None
+    personnel_id_roster: frozenset[str] | None
+    window: Window | None
+    schedule: str
+    time_zone: str | None
+    destination: Destination
+    recipients: Recipients
+    limits: Limits
+    layout: Layout | None
+    settings: Any
+    table: tuple[Any, ...]
+    side_tables: Mapping[str, tuple[Any, ...]]
+    version: str
+
+    @property
+    def stream(self) -> str:
+        """The ledger's name for this feed's baseline: a test environment has one of its own."""
+        return self.feed if self.environment == "production" else f"{self.feed}@{self.environment}"
