@@ -90,8 +90,8 @@ class NoSettings(Strict):
 class AssignmentRow(Strict):
     """One row of ``<feed>.csv``: what an assignment means to the partner, between two dates (both inclusive).
 
-    Fields of a subclass typed ``Text`` are *required*: a row that lacks one is loaded all the same, and its slots are
-    rejected as ``mapping_incomplete``, unless the row is ignored. Optional fields are ``Text | None``.
+    Every field of a subclass is optional here (``Text | None = None``): a row that lacks one of ``MappingSchema.required``
+    is loaded all the same, and its slots are rejected as ``mapping_incomplete`` unless the row is ignored.
     """
 
     assignment_id: Text

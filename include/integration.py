@@ -1,0 +1,100 @@
+"""What an integration is: a source, checks, a transform, a way and a destination, declared in its Dag file.
+
+Composition, no base class: the transform is a function, the rest are small frozen values validated when they are built,
+so that a contradiction stops the Dag file and not a run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from include.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from include.frames import SlotExtract, Transformed, Verdict
+    from include.mappings.schema import FeedMapping
+
+    Transform = Callable[[SlotExtract, FeedMapping, Verdict], Transformed]
+
+_SLUG = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """Published slots of the schedule store.
+
+    ``within``: ``window`` (the mapping's rolling window), ``pay_period`` (by ``slot_date``, the period of the mapping's
+    recurrence that holds today) or ``published`` (all of them).
+    """
+
+    within: Literal["window", "pay_period", "published"] = "window"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The whole window, period or table every time; the last writer wins, under the fence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """First everything, then adds, updates and deletes since the last acknowledged delivery.
+
+    ``per_epoch``: a baseline for each pay period, whose first file is full.
+    """
+
+    per_epoch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One operation per record, acknowledged one by one. ``refresh``: which records a clock run sends again."""
+
+    refresh: Literal["changed", "all"] = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Sftp:
+    """A file, published whole under its final name on an SFTP server (connection, folder and name: the mapping's)."""
+
+
+Way = Snapshot | Changes | Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """One entry of the catalog.
+
+    ``slug`` names its Dag file, mapping schema, transform and golden cases. ``doc`` is its page (the Dag file's
+    docstring): shown in Airflow, and printed into ``docs/integrations.md``.
+
+    Raises:
+        ConfigurationError: at construction, for a slug that is not lower snake case, a missing page, or parts that
+            exclude each other.
+    """
+
+    slug: str
+    doc: str | None
+    source: Slots
+    transform: Transform
+    way: Way
+    destination: Sftp
+
+    def __post_init__(self) -> None:
+        if not _SLUG.match(self.slug):
+            raise ConfigurationError(f"Integration slug {self.slug!r} is not lower snake case.")
+        if not self.doc or not self.doc.lstrip().startswith("# "):
+            raise ConfigurationError(
+                f"Integration {self.slug} has no page.", next_step="start its Dag file's docstring with '# <name>'"
+            )
+        if isinstance(self.way, Changes) and self.way.per_epoch and self.source.within != "pay_period":
+            raise ConfigurationError(f"Integration {self.slug}: a baseline per epoch needs Slots(within='pay_period').")
+        if isinstance(self.way, Rows) and isinstance(self.destination, Sftp):
+            raise ConfigurationError(f"Integration {self.slug}: Rows cannot be delivered as a file.")
+
+    @property
+    def title(self) -> str:
+        """The first heading of its page."""
+        return (self.doc or "").lstrip().splitlines()[0].removeprefix("# ").strip()
