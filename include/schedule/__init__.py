@@ -1,0 +1,1 @@
+"""The schedule store: tables, change capture, import, the demo hospital."""
