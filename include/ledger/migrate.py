@@ -1,0 +1,12 @@
+"""Bring the ledger's schema up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from include.database import upgrade
+
+
+def migrate(dsn: str) -> None:
+    """Apply what is missing of the ledger's migrations; ``dsn`` is the ledger role's. Safe to repeat."""
+    upgrade(dsn, Path(__file__).parent / "migrations", "ledger")

@@ -1,0 +1,109 @@
+"""What the ledger's rows look like to the rest of the house."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+RunState = Literal["running", "delivered", "unchanged", "held", "failed", "skipped"]
+DeliveryState = Literal["PREPARED", "HELD", "STAGED", "DELIVERED", "COMMITTED", "SUPERSEDED", "ABANDONED"]
+DeliveryKind = Literal["new", "resend"]
+
+#: States in which a delivery occupies its stream.
+IN_FLIGHT: tuple[DeliveryState, ...] = ("PREPARED", "HELD", "STAGED", "DELIVERED")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to act for a stream: worth nothing once a newer run has claimed the fence."""
+
+    stream: str
+    run_id: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the partner is known to hold in one epoch of a stream."""
+
+    seq: int
+    snapshot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The four counts of a run; they sum to ``extracted``. Source slots, not records."""
+
+    extracted: int = 0
+    delivered: int = 0
+    pending: int = 0
+    excluded: int = 0
+    rejected: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadFile:
+    """One file of a delivery: exact bytes (by hash), the name the partner sees, and the name it is uploaded under."""
+
+    final_name: str
+    temp_name: str
+    sha256: str
+    bytes: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """A delivery about to be recorded. ``destination`` (connection, folder, publish) is frozen with the bytes."""
+
+    seq: int
+    kind: DeliveryKind
+    epoch: str
+    mapping_version: str
+    base_snapshot: str | None
+    snapshot: str
+    adds: int
+    updates: int
+    deletes: int
+    destination: Mapping[str, str]
+    files: tuple[PayloadFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery(NewDelivery):
+    """A row of the ledger. Times are UTC, of the database's clock."""
+
+    delivery_id: int
+    stream: str
+    state: DeliveryState
+    fence: int
+    run_id: str
+    evidence: Mapping[str, Any]
+    reason: str | None
+    prepared_at: datetime
+    staged_at: datetime | None
+    delivered_at: datetime | None
+    committed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a feed, as far as it has come."""
+
+    stream: str
+    run_id: str
+    feed: str
+    fence: int
+    state: RunState
+    epoch: str
+    mapping_version: str | None
+    decisions: str | None
+    snapshot: str | None
+    counts: Counts
+    artifacts: tuple[str, ...]
+    error: str | None
+    started_at: datetime
+    finished_at: datetime | None
+    checks: tuple[Mapping[str, Any], ...] = field(default=())

@@ -1,0 +1,127 @@
+"""Runs: how far each has come, its four counts, and what it ended with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, text
+
+from include.ledger.fence import hold
+from include.ledger.records import Claim, Counts, Run, RunState
+
+_COUNTS = ("extracted", "delivered", "pending", "excluded", "rejected")
+
+
+def extracted(connection: Connection, claim: Claim, *, epoch: str, mapping_version: str, slots: int) -> None:
+    """Record what the extract froze."""
+    hold(connection, claim)
+    _update(connection, claim, epoch=epoch, mapping_version=mapping_version, extracted=slots)
+
+
+def validated(connection: Connection, claim: Claim, checks: Sequence[Mapping[str, Any]]) -> None:
+    """Record the checks' results, in counts."""
+    hold(connection, claim)
+    _update(connection, claim, checks=json.dumps(list(checks)))
+
+
+def decided(connection: Connection, claim: Claim, *, decisions: str, snapshot: str, counts: Counts) -> None:
+    """Record what the transform decided: references to the decisions and the snapshot, and the counts so far."""
+    hold(connection, claim)
+    _update(connection, claim, decisions=decisions, snapshot=snapshot, excluded=counts.excluded, rejected=counts.rejected)
+
+
+def finish(
+    connection: Connection,
+    claim: Claim,
+    state: RunState,
+    *,
+    counts: Counts | None = None,
+    artifacts: Sequence[str] = (),
+    error: str | None = None,
+) -> None:
+    """End a run. Not under the fence: a run that was overtaken must be able to say that it was skipped.
+
+    Without ``counts`` those recorded so far stay.
+    """
+    values: dict[str, Any] = {"state": state, "error": error, "artifacts": json.dumps(list(artifacts))}
+    if counts is not None:
+        values |= {name: getattr(counts, name) for name in _COUNTS}
+    _update(connection, claim, finished=True, **values)
+
+
+def failed_before_claim(connection: Connection, feed: str, run_id: str, error: str) -> None:
+    """Record a run that failed before it could claim anything (its mapping is wrong); nobody is overtaken by it."""
+    values = {"feed": feed, "run_id": run_id, "error": error}
+    connection.execute(
+        text("INSERT INTO stream (stream, feed, run_id) VALUES (:feed, :feed, :run_id) ON CONFLICT DO NOTHING"), values
+    )
+    connection.execute(
+        text(
+            """
+            INSERT INTO run (stream, run_id, feed, fence, state, error, finished_at)
+            SELECT stream, :run_id, :feed, fence, 'failed', :error, now() FROM stream WHERE stream = :feed
+            ON CONFLICT (stream, run_id) DO UPDATE SET state = 'failed', error = :error, finished_at = now()
+            """
+        ),
+        values,
+    )
+
+
+def get(connection: Connection, stream: str, run_id: str) -> Run | None:
+    """One run."""
+    found = _select(connection, "WHERE stream = :stream AND run_id = :run_id", stream=stream, run_id=run_id)
+    return found[0] if found else None
+
+
+def latest_finished(connection: Connection) -> Sequence[Run]:
+    """Each feed's latest finished run, by feed; runs that were overtaken do not count."""
+    return _select(
+        connection,
+        "WHERE finished_at IS NOT NULL AND state <> 'skipped'",
+        distinct="DISTINCT ON (feed)",
+        order="ORDER BY feed, finished_at DESC",
+    )
+
+
+def latest_decided(connection: Connection, feed: str) -> Run | None:
+    """The newest run of a feed that came as far as deciding about its slots."""
+    found = _select(
+        connection,
+        "WHERE feed = :feed AND decisions IS NOT NULL",
+        order="ORDER BY started_at DESC, fence DESC LIMIT 1",
+        feed=feed,
+    )
+    return found[0] if found else None
+
+
+def successor(connection: Connection, stream: str, run_id: str) -> str | None:
+    """The run that overtook ``run_id`` and holds the fence now, if another does."""
+    return connection.execute(
+        text("SELECT run_id FROM stream WHERE stream = :stream AND run_id <> :run_id"),
+        {"stream": stream, "run_id": run_id},
+    ).scalar_one_or_none()
+
+
+def _update(connection: Connection, claim: Claim, *, finished: bool = False, **values: Any) -> None:
+    jsonb = {"checks", "artifacts"}
+    assignments = [f"{name} = CAST(:{name} AS jsonb)" if name in jsonb else f"{name} = :{name}" for name in values]
+    if finished:
+        assignments.append("finished_at = now()")
+    connection.execute(
+        text(f"UPDATE run SET {', '.join(assignments)} WHERE stream = :_stream AND run_id = :_run_id AND fence = :_fence"),
+        {**values, "_stream": claim.stream, "_run_id": claim.run_id, "_fence": claim.fence},
+    )
+
+
+def _select(connection: Connection, where: str, *, distinct: str = "", order: str = "", **values: Any) -> list[Run]:
+    rows = connection.execute(text(f"SELECT {distinct} * FROM run {where} {order}"), values).mappings().all()
+    return [_run(row) for row in rows]
+
+
+def _run(row: RowMapping) -> Run:
+    values = dict(row)
+    counts = Counts(**{name: values.pop(name) for name in _COUNTS})
+    artifacts, checks = tuple(values.pop("artifacts")), tuple(values.pop("checks"))
+    return Run(**values, counts=counts, artifacts=artifacts, checks=checks)
