@@ -1,1 +1,4 @@
-"""Mappings: what a hospital decides about each feed. ``<feed>.yaml`` and ``<feed>*.csv`` beside this file are the demo hospital's."""
+"""Mappings: what a hospital decides about each feed.
+
+``<feed>.yaml`` and ``<feed>*.csv`` beside this file are the demo hospital's.
+"""

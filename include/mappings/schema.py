@@ -2,20 +2,51 @@
 
 An integration's own part is one module, ``include/mappings/schemas/<slug>.py``, holding a :class:`MappingSchema` named
 ``SCHEMA``. The loader (:mod:`include.mappings.loader`) reads a feed's files against it; nothing here does I/O.
+
+A mapping is validated as JSON (strict, but JSON has neither dates nor tuples): the same models read a feed's files and
+the frozen mapping of a run. Cells of CSV tables are text, which :data:`Flag` and :data:`WholeNumber` read strictly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
-from typing import Annotated, Any, Literal
+from datetime import date  # noqa: TC003 - pydantic reads the annotations of its models when they are built
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
 
 Status = Literal["vendor-documented", "community-observed", "default-unconfirmed"]
 FieldType = Literal["text", "integer", "decimal", "boolean", "date", "local_time"]
+KeyPath = tuple[str | int, ...]
+"""Where in a feed's YAML something stands: ``("layout", "columns", 2, "field")``."""
+
+
+def _true_or_false(value: object) -> object:
+    """Read the booleans of a spreadsheet (``TRUE`` too), and none of the words that YAML or Python would also take."""
+    if isinstance(value, str):
+        word = value.strip().lower()
+        if word not in {"true", "false"}:
+            raise ValueError("must be true or false")
+        return word == "true"
+    return value
+
+
+def _digits(value: object) -> object:
+    """Read plain decimal digits; ``1.0`` and ``1_000`` are refused."""
+    if isinstance(value, str):
+        text = value.strip()
+        if not (text.isascii() and text.removeprefix("-").isdigit()):
+            raise ValueError("must be a whole number")
+        return int(text)
+    return value
+
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Flag = Annotated[bool, BeforeValidator(_true_or_false)]
+WholeNumber = Annotated[int, BeforeValidator(_digits)]
 
 
 class Strict(BaseModel):
@@ -34,8 +65,9 @@ class Window(Strict):
 class Destination(Strict):
     """Where a feed's files go. ``publish``: how the final name appears (see docs/runbooks/sftp-profiles.md).
 
-    ``file_name`` may contain ``{date}`` (YYYYMMDD), ``{time}`` (HHMMSS) of the business clock in the feed's zone, and
-    ``{seq}`` (the delivery's sequence number, six digits).
+    ``file_name`` may contain ``{date}`` (YYYYMMDD), ``{time}`` (HHMMSS) of the business clock in the feed's zone,
+    ``{seq}`` (the delivery's sequence number, six digits), and for feeds of a pay period ``{period}`` (its first day,
+    YYYYMMDD): :mod:`include.mappings.file_names`.
     """
 
     connection: Text = "callboard_sandbox_sftp"
@@ -90,12 +122,13 @@ class NoSettings(Strict):
 class AssignmentRow(Strict):
     """One row of ``<feed>.csv``: what an assignment means to the partner, between two dates (both inclusive).
 
-    Every field of a subclass is optional here (``Text | None = None``): a row that lacks one of ``MappingSchema.required``
-    is loaded all the same, and its slots are rejected as ``mapping_incomplete`` unless the row is ignored.
+    Every field of a subclass is optional here (``Text | None = None``): a row that lacks one of
+    ``MappingSchema.required`` is loaded all the same, and its slots are rejected as ``mapping_incomplete`` unless the
+    row is ignored.
     """
 
     assignment_id: Text
-    ignore: bool = False  # deliberately not delivered
+    ignore: Flag = False  # deliberately not delivered
     valid_from: date | None = None
     valid_to: date | None = None
 
@@ -114,7 +147,12 @@ class MappingSchema:
 
     ``record`` lists the fields that a layout may name; ``key`` those of them that identify a record at the partner:
     partner person ID, target, date or part, slot (design section 4). ``required`` are the table's columns without which
-    a row is ``mapping_incomplete``.
+    a row is ``mapping_incomplete``. ``target`` are the columns that tell the rows of one assignment apart where it may
+    have several at the same time.
+
+    ``list_files``: settings that name a CSV file of one column (setting -> column); the loader hands on the words in it
+    as ``FeedMapping.lists[setting]``. ``check`` finds what single keys cannot show: parts of the layout and settings
+    that contradict each other. ``advise`` says what is allowed but probably not meant.
     """
 
     slug: str
@@ -129,16 +167,26 @@ class MappingSchema:
     table: type[AssignmentRow] | None = AssignmentRow
     required: tuple[str, ...] = ()
     several_rows_per_assignment: bool = False
+    target: tuple[str, ...] = ()
     settings: type[Strict] = NoSettings
     side_tables: Mapping[str, type[Strict]] = field(default_factory=dict)  # suffix -> row, e.g. "matrix"
     missing_id: Literal["id_missing", "opted_out"] = "id_missing"
+    delivers_people: bool = True  # `personnel_id` is then required, and refused otherwise
+    list_files: Mapping[str, str] = field(default_factory=dict)
+    recommended_window: Window | None = None  # larger ones draw a warning
+    pay_periods: bool = False  # `{period}` may stand in file names
+    unique_file_names: bool = False  # every file must have a name of its own: `{seq}` must stand in it
+    check: Callable[[Layout | None, Any], Iterable[tuple[KeyPath, str]]] | None = None
+    advise: Callable[[FeedMapping], Iterable[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FeedMapping:
     """One feed's mapping, loaded and complete: every default filled in. Frozen by its hash for the length of a run.
 
-    ``table`` rows keep the order of the file. ``version`` is the SHA-256 of :meth:`canonical`.
+    ``table`` rows keep the order of the file. ``lists`` are the words of the files that ``settings`` name (for example
+    ``lists["comments"]``; a setting that names no file is absent). ``personnel_id`` is ``""`` where no people are
+    delivered. ``version`` is the SHA-256 of the frozen form (:func:`include.mappings.frozen.freeze`).
     """
 
     feed: str
@@ -159,6 +207,7 @@ class FeedMapping:
     table: tuple[Any, ...]
     side_tables: Mapping[str, tuple[Any, ...]]
     version: str
+    lists: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def stream(self) -> str:

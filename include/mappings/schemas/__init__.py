@@ -1,0 +1,1 @@
+"""What each integration's mapping may say: one module per integration, named by its slug, holding ``SCHEMA``."""
