@@ -42,7 +42,7 @@ class Part:
 
 
 def check_format(field_type: FieldType, text: str | None) -> str | None:
-    """Say what is wrong with the format ``text`` for a field of this type; ``None`` if nothing is, or if it is ``None``."""
+    """Say what is wrong with the format ``text`` for a field of this type; ``None`` if nothing is or there is none."""
     if text is None:
         return None
     try:
