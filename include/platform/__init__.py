@@ -1,0 +1,1 @@
+"""How the platform starts, watches and stops: the processes around the steps."""
