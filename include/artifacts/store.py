@@ -1,0 +1,243 @@
+"""Files under the name of their content: extracts, snapshots, payloads, frozen mappings.
+
+``<root>/sha256/ab/<64 hex digits>`` holds exactly the bytes of that SHA-256, or does not exist: content is written and
+synced under ``incoming/`` and then renamed. Writing the same content again replaces a file by its equal, so that a
+retry, a second process or a repair after damage need no special case. Nothing is ever changed in place.
+
+:meth:`ArtifactStore.open` and the ``put_*`` methods are all that a step needs, so that object storage can stand behind
+the same methods; :meth:`ArtifactStore.path` is for engines that read a local file.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+import shutil
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from include.effects import effect
+from include.errors import ConfigurationError, StateDamaged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+_CHUNK = 1 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LOCK_FILE = ".lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """Stored content: its SHA-256 in hex, and its size in bytes."""
+
+    sha256: str
+    bytes: int
+
+
+class ArtifactStore:
+    """One installation's artifacts under ``root``, private to the service account (files 0600, folders 0700).
+
+    Any number of processes may use the same root. Nothing is created before something is stored.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def put_bytes(self, data: bytes) -> Artifact:
+        """Store ``data``.
+
+        Raises:
+            ConfigurationError: the disk is full, or the folder cannot be written; nothing half is left.
+        """
+        return self._put([data])
+
+    def put_file(self, path: Path) -> Artifact:
+        """Store a copy of the file ``path``; the file itself stays.
+
+        Raises:
+            ConfigurationError: the disk is full, or the folder cannot be written; nothing half is left.
+        """
+        with path.open("rb") as source:
+            return self._put(iter(lambda: source.read(_CHUNK), b""))
+
+    def open(self, sha256: str) -> BinaryIO:
+        """Open stored content for reading.
+
+        Raises:
+            StateDamaged: it is not there.
+        """
+        try:
+            return self.path(sha256).open("rb")
+        except FileNotFoundError:
+            raise self._missing(sha256) from None
+
+    def path(self, sha256: str) -> Path:
+        """Where content of this hash is, or would be, for readers that need a local file. Never write to it."""
+        if not _DIGEST.match(sha256):
+            raise StateDamaged("An artifact is named by something that is no SHA-256.", next_step="restore the ledger")
+        return self.root / "sha256" / sha256[:2] / sha256
+
+    def exists(self, sha256: str) -> bool:
+        """Whether content of this hash is stored."""
+        return self.path(sha256).is_file()
+
+    def verify(self, sha256: str) -> Artifact:
+        """Read stored content and hash it again.
+
+        Raises:
+            StateDamaged: it is missing, or no longer what was stored.
+        """
+        digest, size = hashlib.sha256(), 0
+        with self.open(sha256) as stored:
+            while chunk := stored.read(_CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
+        if digest.hexdigest() != sha256:
+            raise StateDamaged(
+                f"Artifact {sha256} is not what was stored: it has {size} bytes that hash to something else.",
+                next_step="restore it from a backup; storing the same content again also mends it",
+            )
+        return Artifact(sha256, size)
+
+    @contextmanager
+    def scratch(self, run: str) -> Iterator[Path]:
+        """Lend a private, empty folder for the staging of ``run``; it is removed at the end.
+
+        Whatever dead processes left behind (they hold no lock any more) is swept first.
+        """
+        with self._translated():
+            self._sweep()
+            name = re.sub(r"[^A-Za-z0-9._-]", "_", run)[:80]
+            folder = self._folder("scratch") / f"{name}.{secrets.token_hex(8)}"
+            with self._gate(), effect("artifacts.scratch"):
+                folder.mkdir(mode=0o700)
+                lock = _create_locked(folder / _LOCK_FILE)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+    def _put(self, chunks: Iterable[bytes]) -> Artifact:
+        with self._translated():
+            incoming = self._folder("incoming") / secrets.token_hex(16)
+            with self._gate():
+                descriptor = _create_locked(incoming)
+            digest, size = hashlib.sha256(), 0
+            try:
+                with os.fdopen(descriptor, "wb") as target:  # its lock keeps the sweep away until it has its name
+                    with effect("artifacts.write"):
+                        for chunk in chunks:
+                            digest.update(chunk)
+                            size += len(chunk)
+                            target.write(chunk)
+                        target.flush()
+                        os.fsync(target.fileno())
+                    final = self._folder("sha256", digest.hexdigest()[:2]) / digest.hexdigest()
+                    with effect("artifacts.rename"):
+                        incoming.replace(final)
+                        _sync_folder(final.parent)
+            except BaseException:
+                incoming.unlink(missing_ok=True)
+                raise
+            return Artifact(digest.hexdigest(), size)
+
+    def _folder(self, *parts: str) -> Path:
+        """Answer a folder under the root, made durable when it is new."""
+        folder = self.root
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for part in parts:
+            parent, folder = folder, folder / part
+            if not folder.is_dir():
+                folder.mkdir(exist_ok=True, mode=0o700)
+                _sync_folder(parent)
+        return folder
+
+    @contextmanager
+    def _gate(self) -> Iterator[None]:
+        """Keep the sweep away from what exists but is not locked yet."""
+        descriptor = os.open(self._folder() / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _sweep(self) -> None:
+        with self._gate():
+            for folder in _entries(self.root / "scratch"):
+                if _owner_is_dead(folder / _LOCK_FILE):
+                    shutil.rmtree(folder, ignore_errors=True)
+            for file in _entries(self.root / "incoming"):
+                if _owner_is_dead(file):
+                    file.unlink(missing_ok=True)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _FULL:
+                raise ConfigurationError(
+                    f"No space left for artifacts in {self.root}{self._free()}; nothing was stored.",
+                    next_step="free disk space or move CALLBOARD_VAR to a larger disk, then run the feed again",
+                ) from error
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+                raise ConfigurationError(
+                    f"The artifacts folder {self.root} cannot be written ({os.strerror(error.errno)}).",
+                    next_step="give it to the account that Callboard runs as",
+                ) from error
+            raise
+
+    def _free(self) -> str:
+        with suppress(OSError):
+            return f" ({shutil.disk_usage(self.root).free // (1 << 20)} MiB free)"
+        return ""
+
+    def _missing(self, sha256: str) -> StateDamaged:
+        return StateDamaged(
+            f"Artifact {sha256} is missing from {self.root}.",
+            next_step="restore it from a backup of the artifacts folder",
+        )
+
+
+def _create_locked(path: Path) -> int:
+    """Create ``path`` (0600) and hold its lock until the descriptor is closed, or the process dies."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def _owner_is_dead(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
