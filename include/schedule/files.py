@@ -3,7 +3,7 @@
 The tables of the schedule store, the import, the enterprise data warehouse zip and the data dictionary are all held to
 this specification. A file has the name of its table plus ``.csv``; its columns have the names of the table's columns.
 
-Rules for all files: UTF-8 (a byte-order mark is tolerated), RFC 4180, a header line, LF or CRLF. An empty field is null.
+Rules for all files: UTF-8 (a byte-order mark is tolerated), RFC 4180, a header line, LF or CRLF. Empty means null.
 IDs are opaque text: leading zeros, case and blanks belong to them. ``FILES`` is ordered so that each file comes after
 those it refers to.
 """
