@@ -172,6 +172,7 @@ class MappingSchema:
     side_tables: Mapping[str, type[Strict]] = field(default_factory=dict)  # suffix -> row, e.g. "matrix"
     missing_id: Literal["id_missing", "opted_out"] = "id_missing"
     delivers_people: bool = True  # `personnel_id` is then required, and refused otherwise
+    delivers_placeholders: bool = True  # False where people are paid or invited: slots of placeholders are excluded
     list_files: Mapping[str, str] = field(default_factory=dict)
     recommended_window: Window | None = None  # larger ones draw a warning
     pay_periods: bool = False  # `{period}` may stand in file names

@@ -188,6 +188,7 @@ SCHEMA = MappingSchema(
     table=KronosDimensionsRow,
     required=("segment_type", "comment"),
     settings=KronosDimensionsSettings,
+    delivers_placeholders=False,
     list_files={"comments": "comment"},
     pay_periods=True,
     unique_file_names=True,
