@@ -1,0 +1,40 @@
+"""Keys of a snapshot: every row has one and no two share it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.duck import column_types, keys_rise, one_number, scan
+from include.errors import DataRejected
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+
+def checked_columns(db: DuckDBPyConnection, path: Path, what: str) -> dict[str, str]:
+    """Read the columns (and DuckDB types) of the snapshot at ``path`` and make sure that its keys identify its rows.
+
+    Snapshots are written in the order of their keys, and strictly rising keys are unique: one streaming pass shows it.
+    Only a file in another order pays for counting.
+
+    Raises:
+        DataRejected: no ``key`` of type text, or keys that are null or stand twice. ``what`` names the side; only
+            counts are told.
+    """
+    columns = column_types(db, path)
+    if columns.get("key") != "VARCHAR":
+        raise DataRejected(f"The {what} snapshot has no text column `key`.")
+    if keys_rise(db, path):
+        return columns
+    nulls = one_number(db, f"SELECT count(*) FROM {scan(path)} WHERE key IS NULL")
+    if nulls:
+        raise DataRejected(f"{nulls} row(s) of the {what} snapshot have no key.")
+    repeated = one_number(db, f"SELECT count(*) FROM (SELECT key FROM {scan(path)} GROUP BY key HAVING count(*) > 1)")
+    if repeated:
+        raise DataRejected(
+            f"{repeated} key(s) of the {what} snapshot stand on more than one row.",
+            next_step="the integration's key does not tell its records apart: correct its transform",
+        )
+    return columns
