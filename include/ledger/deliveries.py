@@ -49,7 +49,10 @@ def in_flight(connection: Connection, stream: str) -> Delivery | None:
 def last_committed(connection: Connection, stream: str) -> Delivery | None:
     """The newest delivery that the partner is known to have, resends aside."""
     found = _select(
-        connection, "stream = :stream AND kind = 'new' AND state = 'COMMITTED'", "ORDER BY seq DESC LIMIT 1", stream=stream
+        connection,
+        "stream = :stream AND kind = 'new' AND state = 'COMMITTED'",
+        "ORDER BY seq DESC LIMIT 1",
+        stream=stream,
     )
     return found[0] if found else None
 
@@ -220,7 +223,9 @@ def _move_head(connection: Connection, delivery: Delivery) -> None:
         )
 
 
-def note(connection: Connection, claim: Claim, step: str, delivery_id: int | None = None, detail: str | None = None) -> None:
+def note(
+    connection: Connection, claim: Claim, step: str, delivery_id: int | None = None, detail: str | None = None
+) -> None:
     """Append to the history of attempts."""
     connection.execute(
         text(

@@ -6,6 +6,8 @@ over newer (measured: 15 duplicated rows and 4 that went backwards in 104 paused
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy import Connection, text
 
 from include.errors import FencedOut
@@ -18,7 +20,7 @@ def claim(connection: Connection, stream: str, feed: str, run_id: str) -> Claim:
         text(
             """
             INSERT INTO stream AS s (stream, feed, fence, run_id) VALUES (:stream, :feed, 1, :run_id)
-            ON CONFLICT (stream) DO UPDATE SET fence = s.fence + 1, run_id = :run_id, claimed_at = now()
+            ON CONFLICT (stream) DO UPDATE SET fence = s.fence + 1, attempt = 0, run_id = :run_id, claimed_at = now()
             RETURNING fence
             """
         ),
@@ -37,16 +39,30 @@ def claim(connection: Connection, stream: str, feed: str, run_id: str) -> Claim:
     return Claim(stream, run_id, fence)
 
 
-def hold(connection: Connection, claim: Claim) -> None:
-    """Make sure that ``claim`` is still the newest, and keep it so until this transaction ends.
+def begin_delivery(connection: Connection, claim: Claim) -> Claim:
+    """Take the next attempt under a claim: an earlier try of the same run that is still alive may no longer act.
 
     Raises:
         FencedOut: a newer run has claimed the stream.
     """
+    hold(connection, replace(claim, attempt=0))
+    attempt = connection.execute(
+        text("UPDATE stream SET attempt = attempt + 1 WHERE stream = :stream RETURNING attempt"),
+        {"stream": claim.stream},
+    ).scalar_one()
+    return replace(claim, attempt=attempt)
+
+
+def hold(connection: Connection, claim: Claim) -> None:
+    """Make sure that ``claim`` is still the newest, and keep it so until this transaction ends.
+
+    Raises:
+        FencedOut: a newer run has claimed the stream, or a newer try of this run delivers.
+    """
     newest = connection.execute(
-        text("SELECT fence FROM stream WHERE stream = :stream FOR UPDATE"), {"stream": claim.stream}
-    ).scalar_one_or_none()
-    if newest != claim.fence:
+        text("SELECT fence, attempt FROM stream WHERE stream = :stream FOR UPDATE"), {"stream": claim.stream}
+    ).one_or_none()
+    if newest is None or newest.fence != claim.fence or claim.attempt not in (0, newest.attempt):
         raise FencedOut(
             f"Feed {claim.stream}: run {claim.run_id} was overtaken by a newer run and stopped without doing anything.",
             next_step="nothing; the newer run delivers",

@@ -17,11 +17,15 @@ IN_FLIGHT: tuple[DeliveryState, ...] = ("PREPARED", "HELD", "STAGED", "DELIVERED
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to act for a stream: worth nothing once a newer run has claimed the fence."""
+    """The right to act for a stream: worth nothing once a newer run has claimed the fence.
+
+    ``attempt`` is 0 until `deliver` begins; each of its tries takes the next number, and only the newest may act.
+    """
 
     stream: str
     run_id: str
     fence: int
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)

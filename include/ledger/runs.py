@@ -29,7 +29,9 @@ def validated(connection: Connection, claim: Claim, checks: Sequence[Mapping[str
 def decided(connection: Connection, claim: Claim, *, decisions: str, snapshot: str, counts: Counts) -> None:
     """Record what the transform decided: references to the decisions and the snapshot, and the counts so far."""
     hold(connection, claim)
-    _update(connection, claim, decisions=decisions, snapshot=snapshot, excluded=counts.excluded, rejected=counts.rejected)
+    _update(
+        connection, claim, decisions=decisions, snapshot=snapshot, excluded=counts.excluded, rejected=counts.rejected
+    )
 
 
 def finish(
@@ -75,6 +77,12 @@ def get(connection: Connection, stream: str, run_id: str) -> Run | None:
     return found[0] if found else None
 
 
+def find(connection: Connection, feed: str, run_id: str) -> Run | None:
+    """One run of a feed, whichever environment it ran in."""
+    found = _select(connection, "WHERE feed = :feed AND run_id = :run_id", feed=feed, run_id=run_id)
+    return found[0] if found else None
+
+
 def latest_finished(connection: Connection) -> Sequence[Run]:
     """Each feed's latest finished run, by feed; runs that were overtaken do not count."""
     return _select(
@@ -110,7 +118,9 @@ def _update(connection: Connection, claim: Claim, *, finished: bool = False, **v
     if finished:
         assignments.append("finished_at = now()")
     connection.execute(
-        text(f"UPDATE run SET {', '.join(assignments)} WHERE stream = :_stream AND run_id = :_run_id AND fence = :_fence"),
+        text(
+            f"UPDATE run SET {', '.join(assignments)} WHERE stream = :_stream AND run_id = :_run_id AND fence = :_fence"
+        ),
         {**values, "_stream": claim.stream, "_run_id": claim.run_id, "_fence": claim.fence},
     )
 

@@ -1,1 +1,1 @@
-"""What must be sent: the difference between what a partner should hold and what it is known to hold. Pure."""
+"""Plans: what differs between what a partner holds and what it should hold. Pure: files in, files out."""

@@ -17,6 +17,7 @@ def upgrade() -> None:
             stream      text PRIMARY KEY,
             feed        text NOT NULL,
             fence       bigint NOT NULL DEFAULT 0,
+            attempt     integer NOT NULL DEFAULT 0,  -- tries of `deliver` under this fence; the newest may act
             run_id      text NOT NULL,           -- of the run that holds the fence
             claimed_at  timestamptz NOT NULL DEFAULT now()
         );

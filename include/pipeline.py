@@ -1,0 +1,222 @@
+"""Builds a Dag of the four steps for each feed of an integration; nothing else.
+
+A Dag file calls :func:`publish_dags` with its declaration. Whatever a step does is in :mod:`include.run`; here it is only
+given its inputs, its retries and its place.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow.sdk import (
+    DAG,
+    CronTriggerTimetable,
+    ExceptionRetryPolicy,
+    Param,
+    RetryAction,
+    RetryRule,
+    get_current_context,
+    get_parsing_context,
+    task,
+)
+
+from include import errors
+from include.mappings.loader import feeds
+from include.settings import default_time_zone, mappings_folder
+
+if TYPE_CHECKING:
+    from include.destinations.connection import ConnectionDetails
+    from include.integration import Integration
+    from include.mappings.loader import FeedHead
+    from include.run.handed import Decided, Extracted
+    from include.run.services import Services
+
+Answer = TypeVar("Answer")
+
+#: Feeds that come round this often are not retried for long: fresher data is on its way.
+FREQUENT = timedelta(minutes=15)
+
+
+def _retry_policy() -> ExceptionRetryPolicy:
+    """Whether a task is tried again is a property of the error's class; anything unforeseen is tried again."""
+    final = [
+        error
+        for _, error in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(error, errors.CallboardError) and error is not errors.CallboardError and not error.retryable
+    ]
+    return ExceptionRetryPolicy(
+        rules=[RetryRule(exception=error, action=RetryAction.FAIL, reason=error.summary) for error in final]
+    )
+
+
+def publish_dags(integration: Integration) -> None:
+    """Register one Dag for each feed whose mapping names this integration; its id is the feed's name.
+
+    Each task re-parses its Dag file, so only the Dag that is asked for is built then. A feed whose mapping is wrong gets
+    its Dag all the same, with the faults as its page and a first task that fails with them: no other Dag is touched.
+    """
+    asked_for = get_parsing_context().dag_id
+    for feed in feeds(mappings_folder()):
+        if feed.integration == integration.slug and asked_for in (None, feed.name):
+            _build(integration, feed)
+
+
+def _build(integration: Integration, feed: FeedHead) -> None:
+    frequent = feed.interval is not None and feed.interval <= FREQUENT
+    with DAG(
+        dag_id=feed.name,
+        dag_display_name=integration.title if feed.name == integration.slug else f"{integration.title} ({feed.name})",
+        description=integration.title,
+        doc_md=integration.doc if feed.error is None else f"{integration.doc}\n\n## The mapping is wrong\n{feed.error}",
+        schedule=CronTriggerTimetable(feed.schedule, timezone=feed.time_zone or default_time_zone())
+        if feed.schedule
+        else None,
+        start_date=datetime(2026, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=1,
+        tags=sorted({integration.slug, feed.environment, feed.status, type(integration.way).__name__.lower()}),
+        params={
+            "resend": Param(
+                default=False, type="boolean", title="Send again", description="The last delivery, byte for byte."
+            ),
+            "rebaseline": Param(
+                default=False,
+                type="boolean",
+                title="New baseline",
+                description="Send everything, as if nothing were known of what the partner holds.",
+            ),
+        },
+        default_args={
+            "owner": "callboard",
+            "retries": 1 if frequent else 3,
+            "retry_delay": timedelta(seconds=20) if frequent else timedelta(minutes=2),
+            "retry_policy": _retry_policy(),
+            "execution_timeout": timedelta(minutes=5) if frequent else timedelta(hours=1),
+        },
+        on_failure_callback=_run_failed,
+        auto_register=True,
+    ):
+        _four_steps(integration, feed.name)
+
+
+def _four_steps(integration: Integration, feed: str) -> None:
+    @task
+    def extract() -> dict[str, Any]:
+        """Claim the fence, freeze the mapping, read the schedule store once."""
+        from include.run import extract as step
+        from include.run.handed import to_json
+
+        return to_json(_recorded(feed, None, lambda services: step.extract(integration, feed, _run_id(), services)))
+
+    @task
+    def validate(extracted: dict[str, Any]) -> dict[str, Any]:
+        """ID matching and mapping completeness, on the distinct people and assignments."""
+        from include.run import validate as step
+        from include.run.handed import extracted_from_json, to_json
+
+        handed = extracted_from_json(extracted)
+        return to_json(_recorded(feed, handed, lambda services: step.validate(handed, services)))
+
+    @task
+    def transform(validated: dict[str, Any]) -> dict[str, Any]:
+        """Decide about every slot; say what the partner should hold."""
+        from include.run import transform as step
+        from include.run.handed import to_json, validated_from_json
+
+        handed = validated_from_json(validated)
+        return to_json(
+            _recorded(feed, handed.extracted, lambda services: step.transform(integration, handed, services))
+        )
+
+    @task
+    def deliver(decided: dict[str, Any]) -> dict[str, Any]:
+        """Send what differs, verify it, and fail unless the ledger agrees."""
+        from include.run import deliver as step
+        from include.run.handed import decided_from_json, to_json
+
+        handed = decided_from_json(decided)
+        return to_json(_recorded(feed, handed, lambda services: step.deliver(integration, handed, services, _order())))
+
+    deliver(transform(validate(extract())))  # type: ignore[arg-type]  # at parse time these are references
+
+
+def _recorded(feed: str, handed: Extracted | Decided | None, step: Callable[[Services], Answer]) -> Answer:
+    """Run a step; when this was its last try, write down how the run ended."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from include.run.failure import failed
+
+    services = _services()
+    try:
+        return step(services)
+    except errors.FencedOut as overtaken:
+        failed(feed, _run_id(), overtaken, services, handed)
+        raise AirflowSkipException(str(overtaken)) from overtaken
+    except errors.CallboardError as error:
+        if not error.retryable or _is_last_try():
+            failed(feed, _run_id(), error, services, handed)
+        raise
+    except Exception as error:
+        if _is_last_try():
+            failed(feed, _run_id(), error, services, handed)
+        raise
+
+
+def _services() -> Services:
+    from include.run.services import Services
+    from include.settings import load_settings
+
+    return Services(load_settings(), _airflow_connection)
+
+
+def _airflow_connection(name: str) -> ConnectionDetails:
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    from include.destinations.connection import ConnectionDetails
+
+    try:
+        found = BaseHook.get_connection(name)
+    except AirflowNotFoundException as error:
+        raise errors.ConfigurationError(
+            f"There is no Airflow connection {name}.", next_step="create it, or correct `destination` in the mapping"
+        ) from error
+    return ConnectionDetails(
+        name=name,
+        host=found.host or "",
+        port=found.port,
+        login=found.login,
+        password=found.password,
+        extra=found.extra_dejson,
+    )
+
+
+def _order() -> Any:
+    from include.run.deliver import Order
+
+    context = get_current_context()
+    run = context["dag_run"]
+    return Order(
+        resend=bool(context["params"].get("resend")),
+        rebaseline=bool(context["params"].get("rebaseline")),
+        by=getattr(run, "triggering_user_name", None) or "",
+    )
+
+
+def _run_id() -> str:
+    return get_current_context()["run_id"]
+
+
+def _is_last_try() -> bool:
+    instance = get_current_context()["ti"]
+    return instance.try_number > instance.max_tries
+
+
+def _run_failed(context: Any) -> None:
+    """A task whose process was killed on its last try wrote nothing down: do it for it."""
+    from include.run.failure import failed_unless_recorded
+
+    failed_unless_recorded(context["dag"].dag_id, context["run_id"], _services())

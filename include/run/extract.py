@@ -1,0 +1,53 @@
+"""Step 1: claim the fence, freeze the mapping, read the schedule store once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.clock import business_now
+from include.ledger import fence, runs
+from include.mappings.loader import freeze, load_feed
+from include.plan.windows import span_of
+from include.run.handed import Extracted
+from include.sources.store import extract_slots
+
+if TYPE_CHECKING:
+    from include.integration import Integration
+    from include.run.services import Services
+
+
+def extract(integration: Integration, feed: str, run_id: str, services: Services) -> Extracted:
+    """Read what ``feed`` is about, at one point in time.
+
+    The fence is claimed first: from here on, every older run of the feed is harmless. The mapping is stored under its
+    hash, so that editing its files concerns the next run only.
+
+    Raises:
+        MappingError: the feed's mapping is wrong; nothing was claimed.
+        SourceNotReady: the schedule store or the ledger cannot be reached.
+    """
+    mapping = load_feed(services.settings.mappings, feed)
+    version = services.artifacts.put_bytes(freeze(mapping)).sha256
+    with services.ledger("claim") as connection:
+        claim = fence.claim(connection, mapping.stream, feed, run_id)
+
+    now = business_now()
+    span = span_of(integration.source, mapping, now, services.settings.time_zone)
+    with services.artifacts.scratch(run_id) as folder:
+        found = extract_slots(
+            services.settings.schedule_dsn, folder, personnel_id=mapping.personnel_id, span=span, now=now
+        )
+        extracted = Extracted(
+            claim=claim,
+            feed=feed,
+            as_of=now,
+            span=span,
+            mapping=version,
+            slots=services.artifacts.put_file(found.slots).sha256,
+            people=services.artifacts.put_file(found.people).sha256,
+            assignments=services.artifacts.put_file(found.assignments).sha256,
+            slot_count=found.slot_count,
+        )
+    with services.ledger("extracted") as connection:
+        runs.extracted(connection, claim, epoch=span.epoch, mapping_version=version, slots=extracted.slot_count)
+    return extracted

@@ -1,0 +1,79 @@
+"""What is written down when a run does not end well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.errors import CallboardError, DeliveryHeld, FencedOut
+from include.ledger import deliveries, rows, runs
+from include.ledger.records import Claim
+from include.run.account import account
+from include.run.handed import Decided, Extracted
+from include.run.summary import write_summary
+
+if TYPE_CHECKING:
+    from include.ledger.records import Counts, RunState
+    from include.run.services import Services
+
+
+def failed(
+    feed: str, run_id: str, error: BaseException | None, services: Services, handed: Extracted | Decided | None = None
+) -> None:
+    """End a run with ``error`` (None: its process was killed), keeping the four counts as far as they are known."""
+    state: RunState = "failed"
+    if isinstance(error, FencedOut):
+        state = "skipped"
+    elif isinstance(error, DeliveryHeld):
+        state = "held"
+    claim = _claim(handed)
+    with services.ledger("failed") as connection:
+        if claim is None:
+            runs.failed_before_claim(connection, feed, run_id, described(error))
+        else:
+            runs.finish(connection, claim, state, counts=_counts(handed, services), error=described(error))
+    write_summary(services)
+
+
+def failed_unless_recorded(feed: str, run_id: str, services: Services) -> None:
+    """End a run whose last task was killed before it could write anything down."""
+    with services.ledger("failed") as connection:
+        run = runs.find(connection, feed, run_id)
+        if run is not None and run.state != "running":
+            return
+        if run is None:
+            runs.failed_before_claim(connection, feed, run_id, described(None))
+        else:
+            runs.finish(connection, Claim(run.stream, run_id, run.fence), "failed", error=described(None))
+    write_summary(services)
+
+
+def described(error: BaseException | None) -> str:
+    """One line for the ledger: ours as it is; a foreign error by its class alone, since its text may hold anything."""
+    if error is None:
+        return "The task's process was killed."
+    if isinstance(error, CallboardError):
+        return f"{error.summary}: {error}"
+    return f"Unexpected {type(error).__name__}; the task's log has the details."
+
+
+def _claim(handed: Extracted | Decided | None) -> Claim | None:
+    if handed is None:
+        return None
+    return handed.claim if isinstance(handed, Extracted) else handed.extracted.claim
+
+
+def _counts(handed: Extracted | Decided | None, services: Services) -> Counts | None:
+    """After the decisions the counts can be told: what the partner already held as it should be is delivered."""
+    if not isinstance(handed, Decided):
+        return None
+    with services.ledger_reading() as connection:
+        head = deliveries.head(connection, handed.extracted.claim.stream, handed.extracted.span.epoch)
+        refused = {refusal.key for refusal in rows.refusals(connection, handed.extracted.claim.stream)}
+    with services.artifacts.scratch(handed.extracted.claim.run_id) as folder:
+        return account(
+            handed,
+            services.artifacts.path(handed.snapshot),
+            services.artifacts.path(head.snapshot) if head else None,
+            refused,
+            folder,
+        )

@@ -1,0 +1,103 @@
+"""What the steps hand on: small, JSON-able values without a person's data. They travel through XCom."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from include.frames import Span
+from include.ledger.records import Claim, Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """The claim, and references (SHA-256) to the frozen mapping and the extract's three frames."""
+
+    claim: Claim
+    feed: str
+    as_of: datetime
+    span: Span
+    mapping: str
+    slots: str
+    people: str
+    assignments: str
+    slot_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """The extract with the verdict's two frames (references) and how many people and assignment rows have a fault."""
+
+    extracted: Extracted
+    people: str
+    mapped: str
+    people_faults: int
+    mapping_faults: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """References to the decisions and to the snapshot that the partner should hold, with the counts of the decisions."""
+
+    extracted: Extracted
+    decisions: str
+    snapshot: str
+    included: int
+    excluded: int
+    rejected: int
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What `deliver` did. ``seq`` is None and ``files`` empty when nothing had to be sent."""
+
+    feed: str
+    run_id: str
+    state: str
+    counts: Counts
+    seq: int | None = None
+    files: tuple[str, ...] = ()
+    adds: int = 0
+    updates: int = 0
+    deletes: int = 0
+
+
+def to_json(handed: Extracted | Validated | Decided | Receipt) -> dict[str, Any]:
+    """The value as JSON types only."""
+    return {name: _plain(value) for name, value in dataclasses.asdict(handed).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def extracted_from_json(data: dict[str, Any]) -> Extracted:
+    """The inverse of :func:`to_json`."""
+    span = dict(data["span"])
+    for day in ("first_day", "last_day"):
+        span[day] = date.fromisoformat(span[day]) if span[day] else None
+    return Extracted(
+        **{
+            **data,
+            "claim": Claim(**data["claim"]),
+            "as_of": datetime.fromisoformat(data["as_of"]),
+            "span": Span(**span),
+        }
+    )
+
+
+def validated_from_json(data: dict[str, Any]) -> Validated:
+    """The inverse of :func:`to_json`."""
+    return Validated(**{**data, "extracted": extracted_from_json(data["extracted"])})
+
+
+def decided_from_json(data: dict[str, Any]) -> Decided:
+    """The inverse of :func:`to_json`."""
+    return Decided(**{**data, "extracted": extracted_from_json(data["extracted"])})

@@ -1,0 +1,65 @@
+"""``var/summary.json``: each feed's latest finished run, for people, `make run` and outside checks."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import text
+
+from include.effects import effect
+from include.ledger import runs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from include.ledger.records import Delivery, Run
+    from include.run.services import Services
+
+SANDBOX_CONNECTION = "callboard_sandbox_sftp"
+_LOCK = 0x63616C6C  # any number of our own: two runs that end together write one after the other
+
+
+def write_summary(services: Services) -> None:
+    """Rewrite the summary from the ledger, atomically."""
+    file = services.settings.summary_file
+    with services.ledger("summarise") as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        rows = [summary_row(run) for run in runs.latest_finished(connection)]
+        draft = file.with_name(f".{file.name}.{os.getpid()}")
+        draft.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        with effect("summary.rename"):
+            draft.replace(file)
+
+
+def summary_row(run: Run) -> dict[str, Any]:
+    """One feed's row, as design section 9 fixes it, with the error of a failed run beside it."""
+    counts = run.counts
+    return {
+        "feed": run.feed,
+        "dag_id": run.feed,
+        "run_id": run.run_id,
+        "state": run.state,
+        "extracted": counts.extracted,
+        "delivered": counts.delivered,
+        "pending": counts.pending,
+        "excluded": counts.excluded,
+        "rejected": counts.rejected,
+        "artifacts": list(run.artifacts),
+        **({"error": run.error} if run.error else {}),
+    }
+
+
+def delivered_paths(delivery: Delivery, services: Services) -> Sequence[str]:
+    """Where the files of a delivery can be looked at, relative to the state directory.
+
+    The sandbox serves a folder of ours, so its files are named as the partner sees them; for any other partner it is the
+    stored payload.
+    """
+    if delivery.destination["connection"] == SANDBOX_CONNECTION:
+        folder = services.settings.sandbox_folder / delivery.destination["folder"].lstrip("/")
+        paths = [folder / file.final_name for file in delivery.files]
+    else:
+        paths = [services.artifacts.path(file.sha256) for file in delivery.files]
+    return tuple(str(path.relative_to(services.settings.var)) for path in paths)

@@ -1,0 +1,74 @@
+"""Step 3: decide about every slot, and say what the partner should hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.errors import DataRejected
+from include.frames import Verdict
+from include.ledger import runs
+from include.ledger.records import Counts
+from include.mappings.loader import schema_for
+from include.plan.snapshot import write_snapshot
+from include.run.handed import Decided, Extracted, Validated
+from include.run.validate import frozen_mapping, loaded_extract
+
+if TYPE_CHECKING:
+    from include.frames import Transformed
+    from include.integration import Integration
+    from include.run.services import Services
+
+
+def transform(integration: Integration, validated: Validated, services: Services) -> Decided:
+    """Run the integration's transform and store its decisions and its snapshot.
+
+    Raises:
+        DataRejected: the transform did not account for every slot exactly once.
+        FencedOut: a newer run has started.
+    """
+    import pandas as pd
+
+    extracted = validated.extracted
+    mapping = frozen_mapping(extracted, services)
+    result = integration.transform(
+        loaded_extract(extracted, services),
+        mapping,
+        Verdict(
+            people=pd.read_parquet(services.artifacts.path(validated.people)),
+            mapped=pd.read_parquet(services.artifacts.path(validated.mapped)),
+        ),
+    )
+    _account_for_every_slot(result, extracted)
+    with services.artifacts.scratch(extracted.claim.run_id) as folder:
+        decisions, snapshot = folder / "decisions.parquet", folder / "snapshot.parquet"
+        result.decisions.to_parquet(decisions, index=False, compression="zstd")
+        write_snapshot(result.records, schema_for(mapping.integration).record, snapshot)
+        outcomes = result.decisions["outcome"].value_counts()
+        decided = Decided(
+            extracted=extracted,
+            decisions=services.artifacts.put_file(decisions).sha256,
+            snapshot=services.artifacts.put_file(snapshot).sha256,
+            included=int(outcomes.get("included", 0)),
+            excluded=int(outcomes.get("excluded", 0)),
+            rejected=int(outcomes.get("rejected", 0)),
+            records=len(result.records),
+        )
+    with services.ledger("decided") as connection:
+        runs.decided(
+            connection,
+            extracted.claim,
+            decisions=decided.decisions,
+            snapshot=decided.snapshot,
+            counts=Counts(excluded=decided.excluded, rejected=decided.rejected),
+        )
+    return decided
+
+
+def _account_for_every_slot(result: Transformed, extracted: Extracted) -> None:
+    """A transform that forgets a slot, or decides one twice, must not get as far as a file."""
+    decided = result.decisions["slot_id"]
+    if len(decided) != extracted.slot_count or decided.duplicated().any():
+        raise DataRejected(
+            f"Feed {extracted.feed}: {extracted.slot_count} slots were extracted and {decided.nunique()} were decided.",
+            next_step="report this: the integration's transform lost or repeated a slot",
+        )

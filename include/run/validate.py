@@ -1,0 +1,62 @@
+"""Step 2: ID matching and mapping completeness, on the distinct people and assignments of the extract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.expectations.runner import verdict
+from include.ledger import runs
+from include.mappings.loader import thaw
+from include.run.handed import Extracted, Validated
+from include.sources.store import load_extract
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from include.frames import SlotExtract
+    from include.mappings.schema import FeedMapping
+    from include.run.services import Services
+
+
+def validate(extracted: Extracted, services: Services) -> Validated:
+    """Judge people's IDs and the mapping's completeness. Faults of rows become rejections; they do not fail the run.
+
+    Raises:
+        DataRejected: a structural fault (a missing column, a null key): no row can be trusted.
+        FencedOut: a newer run has started.
+    """
+    found = verdict(loaded_extract(extracted, services), frozen_mapping(extracted, services))
+    with services.ledger("validated") as connection:
+        runs.validated(connection, extracted.claim, found.checks)
+    return Validated(
+        extracted=extracted,
+        people=_stored(found.people, services),
+        mapped=_stored(found.mapped, services),
+        people_faults=len(found.people),
+        mapping_faults=int(found.mapped["reason"].notna().sum()),
+    )
+
+
+def frozen_mapping(extracted: Extracted, services: Services) -> FeedMapping:
+    """The mapping as the extract froze it."""
+    with services.artifacts.open(extracted.mapping) as stored:
+        return thaw(stored.read())
+
+
+def loaded_extract(extracted: Extracted, services: Services) -> SlotExtract:
+    """The extract's frames, in memory."""
+    artifacts = services.artifacts
+    return load_extract(
+        artifacts.path(extracted.slots),
+        artifacts.path(extracted.people),
+        artifacts.path(extracted.assignments),
+        span=extracted.span,
+        as_of=extracted.as_of,
+    )
+
+
+def _stored(frame: pd.DataFrame, services: Services) -> str:
+    with services.artifacts.scratch("verdict") as folder:
+        file = folder / "verdict.parquet"
+        frame.to_parquet(file, index=False)
+        return services.artifacts.put_file(file).sha256
