@@ -1,13 +1,13 @@
 """Builds a Dag of the four steps for each feed of an integration; nothing else.
 
-A Dag file calls :func:`publish_dags` with its declaration. Whatever a step does is in :mod:`include.run`; here it is only
+A Dag file calls :func:`publish_dags` with its declaration. Whatever a step does is in :mod:`include.run`; here it is
+only
 given its inputs, its retries and its place.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +28,8 @@ from include.mappings.loader import feeds
 from include.settings import default_time_zone, mappings_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from include.destinations.connection import ConnectionDetails
     from include.integration import Integration
     from include.mappings.loader import FeedHead
@@ -55,7 +57,8 @@ def _retry_policy() -> ExceptionRetryPolicy:
 def publish_dags(integration: Integration) -> None:
     """Register one Dag for each feed whose mapping names this integration; its id is the feed's name.
 
-    Each task re-parses its Dag file, so only the Dag that is asked for is built then. A feed whose mapping is wrong gets
+    Each task re-parses its Dag file, so only the Dag that is asked for is built then. A feed whose mapping is wrong
+    gets
     its Dag all the same, with the faults as its page and a first task that fails with them: no other Dag is touched.
     """
     asked_for = get_parsing_context().dag_id

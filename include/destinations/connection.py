@@ -1,4 +1,4 @@
-"""A connection's details as plain values, so that destinations need no Airflow: whoever runs a step resolves the name."""
+"""A connection's details as plain values: destinations need no Airflow, whoever runs a step resolves the name."""
 
 from __future__ import annotations
 

@@ -1,21 +1,24 @@
 """Deliveries and heads: the state machine PREPARED → STAGED → DELIVERED → COMMITTED, one transition per transaction.
 
 Each transition names the state it starts from, so that two processes can never both make it, and is taken under the
-fence. STAGED is recorded after the upload was verified and *before* the rename: from then on the absence of the temporary
+fence. STAGED is recorded after the upload was verified and *before* the rename: from then on the absence of the
+temporary
 name at the partner proves that the rename happened.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, RowMapping, text
 
 from include.errors import FencedOut, StateDamaged
 from include.ledger.fence import hold
 from include.ledger.records import IN_FLIGHT, Claim, Delivery, DeliveryState, Head, NewDelivery, PayloadFile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 def head(connection: Connection, stream: str, epoch: str) -> Head | None:
@@ -29,7 +32,7 @@ def head(connection: Connection, stream: str, epoch: str) -> Head | None:
 
 def next_seq(connection: Connection, stream: str) -> int:
     """The number after the last one anything was published under; numbers of superseded deliveries are used again."""
-    return connection.execute(
+    number: int = connection.execute(
         text(
             """
             SELECT coalesce(max(seq), 0) + 1 FROM delivery
@@ -38,6 +41,7 @@ def next_seq(connection: Connection, stream: str) -> int:
         ),
         {"stream": stream},
     ).scalar_one()
+    return number
 
 
 def in_flight(connection: Connection, stream: str) -> Delivery | None:

@@ -1,20 +1,24 @@
 """Acknowledgements record by record, for partners of the `Rows` way, and refusals for everybody.
 
-A record is acknowledged, or it is not: what the partner answered is written down in the same transaction as the run that
+A record is acknowledged, or it is not: what the partner answered is written down in the same transaction as the run
+that
 holds the fence, one record at a time, so that a killed run repeats at most the record whose answer it never wrote.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, text
 
 from include.ledger.fence import hold
-from include.ledger.records import Claim
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from include.ledger.records import Claim
 
 
 @dataclass(frozen=True, slots=True)

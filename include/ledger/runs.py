@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, RowMapping, text
 
 from include.ledger.fence import hold
 from include.ledger.records import Claim, Counts, Run, RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _COUNTS = ("extracted", "delivered", "pending", "excluded", "rejected")
 

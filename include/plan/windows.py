@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def pay_period(today: date, anchor: date, days: int) -> tuple[date, date]:
-    """First and last day of the recurrence of ``days`` days, one of which begins on ``anchor``, that holds ``today``."""
+    """First and last day of the period of ``days`` days that holds ``today``, one of which begins on ``anchor``."""
     first = anchor + timedelta(days=(today - anchor).days // days * days)
     return first, first + timedelta(days=days - 1)
 

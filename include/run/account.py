@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def account(decided: Decided, wanted: Path, held: Path | None, refused: Collection[str], folder: Path) -> Counts:
     """Split ``included``: a slot is delivered when the partner holds all its records as they should be, else pending.
 
-    ``wanted`` and ``held`` are snapshots, ``refused`` the keys the partner does not accept; ``folder`` is scratch space.
+    ``wanted`` and ``held`` are snapshots, ``refused`` the keys the partner does not accept; ``folder`` is scratch
+    space.
     """
     import pyarrow.compute as pc
     import pyarrow.parquet as pq

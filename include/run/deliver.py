@@ -28,15 +28,17 @@ if TYPE_CHECKING:
 
     from include.destinations.files import FileSession
     from include.integration import Integration
-    from include.ledger.records import Claim, Delivery
+    from include.ledger.records import Claim, Delivery, RunState
     from include.mappings.schema import FeedMapping
     from include.run.services import Services
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a person asked of this run. ``resend``: the last delivery once more, byte for byte. ``rebaseline``: everything
-    again, as if nothing were known of what the partner holds. ``by``: who asked.
+    """What a person asked of this run.
+
+    ``resend``: the last delivery once more, byte for byte. ``rebaseline``: everything again, as if nothing were known
+    of what the partner holds. ``by``: who asked.
     """
 
     resend: bool = False
@@ -220,7 +222,7 @@ class _Delivering:
             self.folder,
         )
         files = delivered_paths(sent, self.services) if sent else ()
-        state = "delivered" if sent else "unchanged"
+        state: RunState = "delivered" if sent else "unchanged"
         with self.services.ledger("finish") as connection:
             fence.hold(connection, self.claim)
             runs.finish(connection, self.claim, state, counts=counts, artifacts=files)

@@ -39,7 +39,7 @@ class Validated:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """References to the decisions and to the snapshot that the partner should hold, with the counts of the decisions."""
+    """References to the decisions and to what the partner should hold, with the decisions in counts."""
 
     extracted: Extracted
     decisions: str

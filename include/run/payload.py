@@ -46,7 +46,8 @@ def freeze_payload(
 ) -> tuple[PayloadFile, ...]:
     """Render the snapshot or the delta as the mapping lays it out.
 
-    The bytes depend on the extract, the mapping and the business clock alone; they are frozen by their hash, and a retry
+    The bytes depend on the extract, the mapping and the business clock alone; they are frozen by their hash, and a
+    retry
     sends them again under the same final name. Empty when a `Changes` feed has nothing to tell its partner.
 
     Raises:

@@ -12,8 +12,6 @@ from include.effects import effect
 from include.ledger import runs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from include.ledger.records import Delivery, Run
     from include.run.services import Services
 
@@ -51,10 +49,11 @@ def summary_row(run: Run) -> dict[str, Any]:
     }
 
 
-def delivered_paths(delivery: Delivery, services: Services) -> Sequence[str]:
+def delivered_paths(delivery: Delivery, services: Services) -> tuple[str, ...]:
     """Where the files of a delivery can be looked at, relative to the state directory.
 
-    The sandbox serves a folder of ours, so its files are named as the partner sees them; for any other partner it is the
+    The sandbox serves a folder of ours, so its files are named as the partner sees them; for any other partner it is
+    the
     stored payload.
     """
     if delivery.destination["connection"] == SANDBOX_CONNECTION:

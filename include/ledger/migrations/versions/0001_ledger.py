@@ -22,7 +22,7 @@ def upgrade() -> None:
             claimed_at  timestamptz NOT NULL DEFAULT now()
         );
 
-        -- What a stream's partner is known to hold: one snapshot per epoch (pay period), or epoch '' where there is none.
+        -- What a stream's partner is known to hold: one snapshot per epoch (pay period; '' where there is none).
         CREATE TABLE head (
             stream          text NOT NULL REFERENCES stream,
             epoch           text NOT NULL,
@@ -55,7 +55,8 @@ def upgrade() -> None:
             finished_at     timestamptz,
             PRIMARY KEY (stream, run_id),
             -- Every slot is accounted for: the four counts sum to what was extracted, always.
-            CHECK (state NOT IN ('delivered', 'unchanged', 'held') OR delivered + pending + excluded + rejected = extracted)
+            CHECK (state NOT IN ('delivered', 'unchanged', 'held')
+                   OR delivered + pending + excluded + rejected = extracted)
         );
         CREATE INDEX run_latest ON run (stream, finished_at DESC);
 
@@ -66,7 +67,8 @@ def upgrade() -> None:
             kind            text NOT NULL DEFAULT 'new' CHECK (kind IN ('new', 'resend')),
             epoch           text NOT NULL DEFAULT '',
             state           text NOT NULL DEFAULT 'PREPARED'
-                            CHECK (state IN ('PREPARED', 'HELD', 'STAGED', 'DELIVERED', 'COMMITTED', 'SUPERSEDED', 'ABANDONED')),
+                            CHECK (state IN ('PREPARED', 'HELD', 'STAGED', 'DELIVERED', 'COMMITTED',
+                                             'SUPERSEDED', 'ABANDONED')),
             fence           bigint NOT NULL,
             run_id          text NOT NULL,
             mapping_version text NOT NULL,
