@@ -1,0 +1,70 @@
+"""What the deliver step needs of a place that takes files: small enough for another transport to stand in.
+
+The caller keeps the order: ``upload`` under a temporary name and verify, record that in the ledger, ``publish``, record
+that. A session works in one folder of the partner and takes plain names, so that a temporary name always lies beside
+its final one: only there is a rename one step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """What the partner says about a file: bytes (``None`` if it does not say), and seconds since 1970, UTC."""
+
+    size: int | None
+    modified: int | None
+
+
+class FileSession(Protocol):
+    """One open connection to one folder of one partner.
+
+    Raises (every method):
+        DestinationUnavailable: no answer in time, or the connection is gone; nothing was published.
+        DeliveryRefused: the partner answered no (permission, no such folder, disk full, quota).
+    """
+
+    def stat(self, name: str) -> RemoteFile | None:
+        """Look at a file. ``None``: the partner said "no such file"; nothing else is ever taken for absence."""
+
+    def upload(self, local: Path, temp: str) -> RemoteFile:
+        """Write ``local`` under a temporary name that only this delivery owns, and verify its size.
+
+        What an earlier try left under that name is removed first; a missing folder is created (:meth:`make_folder`).
+        Never touches another name.
+
+        Raises:
+            DeliveryUncertain: what arrived is not as long as what was sent. Upload again.
+        """
+
+    def sha256(self, name: str) -> str:
+        """Read a file back and hash it (hex)."""
+
+    def publish(self, temp: str, final: str, *, replace: bool) -> bool:
+        """Rename in one step: readers see the old file or the whole new one.
+
+        ``replace=False`` never overwrites: ``False`` means that ``final`` exists and nothing was changed.
+
+        Raises:
+            DeliveryUncertain: the answer was lost, or nothing is under the temporary name any more: it may have
+                happened. Look before repeating.
+        """
+
+    def remove(self, name: str) -> bool:
+        """Remove a file of ours; ``False`` if it was not there."""
+
+    def names(self, prefix: str) -> list[str]:
+        """List the names in the folder that start with ``prefix``, sorted."""
+
+    def make_folder(self) -> None:
+        """Create the folder if it is missing; what lies above it is the partner's to create."""
+
+    def evidence(self) -> Mapping[str, str]:
+        """Tell for the receipt whom we talked to: ``place``, ``folder``, ``server`` (its software), ``host_key``."""
