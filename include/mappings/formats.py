@@ -5,7 +5,7 @@ anything that is not a letter, and the letter ``T``. Every other letter is refus
 (``yyyy``, ``YY``, ``AM``) more often than a wish. ``MM`` directly after ``HH`` is the minute, anywhere else the month.
 Booleans are written as two words parted by ``/``, the true one first; one of the two may be empty.
 
-Imports nothing heavy: the mapping loader checks formats with it while Dag files are parsed.
+The loader checks formats with it while Dag files are parsed, and :mod:`include.render` writes by the same parts.
 """
 
 from __future__ import annotations

@@ -9,11 +9,12 @@ the frozen mapping of a run. Cells of CSV tables are text, which :data:`Flag` an
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import date  # noqa: TC003 - pydantic reads the annotations of its models when they are built
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -44,7 +45,29 @@ def _digits(value: object) -> object:
     return value
 
 
+def _address(value: str) -> str:
+    if not _ADDRESS.match(value):
+        raise ValueError("is not a mail address")
+    return value
+
+
+def _folder(value: str) -> str:
+    if not value.isprintable() or "\\" in value or ".." in value.split("/"):
+        raise ValueError("must be a folder like /oncall, parted by '/', without '..'")
+    return value
+
+
+def _delimiter(value: str) -> str:
+    if value.isalnum() or value in {'"', "\r", "\n", "\0", " "}:
+        raise ValueError("must be a character that parts cells, like ',' or ';'")
+    return value
+
+
+_ADDRESS = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\Z")
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Folder = Annotated[Text, AfterValidator(_folder)]
+Address = Annotated[Text, AfterValidator(_address)]
+Delimiter = Annotated[str, StringConstraints(min_length=1, max_length=1), AfterValidator(_delimiter)]
 Flag = Annotated[bool, BeforeValidator(_true_or_false)]
 WholeNumber = Annotated[int, BeforeValidator(_digits)]
 
@@ -71,7 +94,7 @@ class Destination(Strict):
     """
 
     connection: Text = "callboard_sandbox_sftp"
-    folder: Text | None = None  # default: /<feed>, and /<feed>/test for a test environment
+    folder: Folder | None = None  # default: /<feed>, and /<feed>/test for a test environment
     file_name: Text | None = None  # default: the integration's
     publish: Literal["posix_rename", "rename"] | None = None  # default: the integration's
 
@@ -79,8 +102,8 @@ class Destination(Strict):
 class Recipients(Strict):
     """Who gets the mails about a feed."""
 
-    administrators: tuple[Text, ...] = ()
-    customer_it: tuple[Text, ...] = ()
+    administrators: tuple[Address, ...] = ()
+    customer_it: tuple[Address, ...] = ()
 
 
 class Limits(Strict):
@@ -109,7 +132,7 @@ class Layout(Strict):
     """How records become bytes: RFC 4180, minimal quoting, no byte-order mark unless the encoding says so."""
 
     header: bool = True
-    delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
+    delimiter: Delimiter = ","
     line_end: Literal["crlf", "lf"] = "crlf"
     encoding: Literal["utf-8", "utf-8-sig", "latin-1", "cp1252"] = "utf-8"
     columns: tuple[Column, ...] = Field(min_length=1)
@@ -152,7 +175,8 @@ class MappingSchema:
 
     ``list_files``: settings that name a CSV file of one column (setting -> column); the loader hands on the words in it
     as ``FeedMapping.lists[setting]``. ``check`` finds what single keys cannot show: parts of the layout and settings
-    that contradict each other. ``advise`` says what is allowed but probably not meant.
+    that contradict each other (it sees the mapping before its tables are read). ``advise`` says what is allowed but
+    probably not meant.
     """
 
     slug: str
@@ -177,7 +201,7 @@ class MappingSchema:
     recommended_window: Window | None = None  # larger ones draw a warning
     pay_periods: bool = False  # `{period}` may stand in file names
     unique_file_names: bool = False  # every file must have a name of its own: `{seq}` must stand in it
-    check: Callable[[Layout | None, Any], Iterable[tuple[KeyPath, str]]] | None = None
+    check: Callable[[FeedMapping], Iterable[tuple[KeyPath, str]]] | None = None
     advise: Callable[[FeedMapping], Iterable[str]] | None = None
 
 

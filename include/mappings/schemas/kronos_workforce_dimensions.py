@@ -8,13 +8,15 @@ representative.
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from include.mappings.file_names import check_file_name
 from include.mappings.schema import (
     AssignmentRow,
     Column,
+    Delimiter,
     Flag,
     Layout,
     MappingSchema,
@@ -101,7 +103,7 @@ class KronosDimensionsSettings(Strict):
 
     recurrence: Recurrence = Recurrence()
     comments: Text | None = None
-    labor_categories_delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = "|"
+    labor_categories_delimiter: Delimiter = "|"
     segment_words: SegmentWords = SegmentWords()
     deletes: Literal["action_column", "separate_file", "omit"] = "action_column"
     deletes_file_name: Text = "WFD_{period}_{date}_{seq}_deletes.csv"
@@ -148,14 +150,20 @@ LAYOUT = Layout(
 )
 
 
-def _check(layout: Layout | None, settings: Any) -> Iterator[tuple[KeyPath, str]]:
-    fields = {column.field for column in layout.columns} if layout else set()
-    if settings.deletes == "action_column" and "action" not in fields:
+def _check(mapping: FeedMapping) -> Iterator[tuple[KeyPath, str]]:
+    fields = {column.field for column in mapping.layout.columns} if mapping.layout else set()
+    if mapping.settings.deletes == "action_column" and "action" not in fields:
         sentence = (
             "no column holds the field action, so a delete would look like an add; "
             "add one, or set settings.deletes to separate_file or omit"
         )
         yield ("layout", "columns"), sentence
+    name = mapping.settings.deletes_file_name
+    wrong = check_file_name(name, pay_periods=True, unique=True)
+    if wrong is None and mapping.settings.deletes == "separate_file" and name == mapping.destination.file_name:
+        wrong = "is the name of the other file"
+    if wrong is not None:
+        yield ("settings", "deletes_file_name"), f"'settings.deletes_file_name' {wrong}"
 
 
 def _advise(mapping: FeedMapping) -> Iterator[str]:

@@ -1,0 +1,103 @@
+"""The keys of ``<feed>.yaml`` that every feed has, and what may be their values.
+
+What an integration adds (``settings``) or narrows (layout fields, file names) is checked against its schema, in
+:mod:`include.mappings.reading`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from importlib import resources
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from include.mappings.schema import Destination, Layout, Limits, Recipients, Status, Strict, Text, Window
+from include.mappings.wording import nearest
+
+_PERSONNEL_IDS = ("unique_id", "custom1", "custom2", "custom3", "custom4")
+_SYSTEM = re.compile(r"ids\.[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
+_PLAIN_CSV = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]*\.csv\Z")
+_CRON_FIELDS = ("minute", "hour", "day", "month", "weekday")
+
+
+def _personnel_id(value: str) -> str:
+    if value not in _PERSONNEL_IDS and not _SYSTEM.match(value):
+        raise ValueError(f"is not a kind of ID: {nearest(value, (*_PERSONNEL_IDS, 'ids.<system>'))}")
+    return value
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"is not a regular expression: {error}") from None
+    return value
+
+
+def plain_csv_name(value: str) -> str:
+    """Accept the plain name of a CSV file in the mappings folder: no folder, nothing that leads out of it.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    if not _PLAIN_CSV.match(value) or ".." in value:
+        raise ValueError("must be the plain name of a .csv file in the mappings folder")
+    return value
+
+
+@lru_cache(maxsize=4096)
+def _cron_fault(value: str) -> str | None:
+    from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped]
+
+    fields = value.split()
+    if len(fields) != len(_CRON_FIELDS):
+        return f"must be five cron fields ({' '.join(_CRON_FIELDS)})"
+    for place, (name, field) in enumerate(zip(_CRON_FIELDS, fields, strict=True)):
+        alone = ["*"] * len(fields)
+        alone[place] = field
+        if not croniter.is_valid(" ".join(alone)):
+            return f"is not a cron schedule: the {name} field {field!r} is wrong"
+    try:
+        croniter(value, 0).get_next()
+    except CroniterBadDateError:
+        return "is a cron schedule that never comes"
+    return None
+
+
+def _cron(value: str) -> str:
+    fault = _cron_fault(value)
+    if fault is not None:
+        raise ValueError(fault)
+    return value
+
+
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    return frozenset(resources.files("tzdata").joinpath("zones").read_text(encoding="ascii").split())
+
+
+def _zone(value: str) -> str:
+    if value not in _zones():
+        raise ValueError(f"is not an IANA time zone: {nearest(value.replace(' ', '_'), _zones())}")
+    return value
+
+
+class FeedFile(Strict):
+    """``<feed>.yaml`` as it is written; ``None`` where the integration's default holds."""
+
+    integration: Text
+    status: Status | None = None
+    environment: Literal["production", "test"] = "production"
+    personnel_id: Annotated[Text, AfterValidator(_personnel_id)] | None = None
+    personnel_id_pattern: Annotated[str, AfterValidator(_pattern)] | None = None
+    personnel_id_roster: Annotated[Text, AfterValidator(plain_csv_name)] | None = None
+    window: Window | None = None
+    schedule: Annotated[Text, AfterValidator(_cron)] | None = None
+    time_zone: Annotated[Text, AfterValidator(_zone)] | None = None
+    destination: Destination = Destination()
+    recipients: Recipients = Recipients()
+    limits: Limits = Limits()
+    layout: Layout | None = None
+    settings: dict[str, Any] = Field(default_factory=dict)

@@ -1,0 +1,247 @@
+"""Load a feed's mapping: ``<feed>.yaml`` and its CSV tables, checked against its integration's schema.
+
+What a file leaves out is filled in with the integration's documented default.
+
+Three ways in, from cheap to whole: :func:`feeds` reads only the YAML files (for parsing Dag files), :func:`load_feed`
+reads one feed whole (for a run), :func:`check_all` reads everything and says what is wrong with it (for the author).
+A wrong feed never stops the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from include.errors import ConfigurationError, Fault, MappingError
+from include.mappings.frozen import freeze, thaw, version_of
+from include.mappings.reading import Reading, read_feed
+from include.mappings.schema import FeedMapping, Recipients
+from include.mappings.schemas import schema_for, slugs
+from include.mappings.tables import Table, read_table, read_words, validity_faults
+from include.mappings.wording import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+    from include.mappings.schema import Status
+
+__all__ = ["Checked", "FeedHead", "check_all", "feeds", "freeze", "load_feed", "schema_for", "thaw"]
+
+_NEXT_STEP = "mend the files, and run `./callboard mappings check` until it is content"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedHead:
+    """What building a feed's Dag needs to know of its mapping.
+
+    ``error`` is the fault that keeps the feed from being built; the other parts then hold what could be read all the
+    same, so that the right Dag file shows the fault and the right people hear of it. ``integration`` is ``None`` if not
+    even that could be read. ``time_zone`` is ``None`` where the installation's default holds.
+    """
+
+    feed: str
+    integration: str | None
+    schedule: str = ""
+    time_zone: str | None = None
+    environment: str = "production"
+    status: Status = "default-unconfirmed"
+    recipients: Recipients = field(default_factory=Recipients)
+    error: MappingError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What :func:`check_all` found out about one feed, or about files that belong to none (``feed`` is then ``""``)."""
+
+    feed: str
+    faults: tuple[Fault, ...]
+    warnings: tuple[Fault, ...]
+
+
+def feeds(folder: Path) -> tuple[FeedHead, ...]:
+    """The feeds of a mappings folder, by name: each YAML file checked, no table read.
+
+    Raises:
+        ConfigurationError: there is no such folder.
+    """
+    return tuple(_head(read_feed(folder, feed)) for feed in _names(folder))
+
+
+def load_feed(folder: Path, feed: str) -> FeedMapping:
+    """The whole mapping of ``feed``: YAML, tables, roster and lists.
+
+    Raises:
+        MappingError: with every fault that was found, each with its file and line.
+        ConfigurationError: there is no such folder.
+    """
+    names = _names(folder)
+    if feed not in names:
+        near = nearest(feed, names) if names else "the folder holds no feed"
+        raise MappingError([Fault(f"{feed}.yaml", None, None, f"there is no feed {feed!r}: {near}")])
+    loaded = _load(folder, feed)
+    if loaded.mapping is None or loaded.faults:
+        raise MappingError(loaded.faults, next_step=_NEXT_STEP)
+    return loaded.mapping
+
+
+def check_all(folder: Path, known_assignments: Collection[str] | None = None) -> tuple[Checked, ...]:
+    """Read every feed whole and say what is wrong, and what is allowed but probably not meant.
+
+    ``known_assignments`` are the assignments of the schedule store; without them, rows for others draw no warning.
+
+    Raises:
+        ConfigurationError: there is no such folder.
+    """
+    used: set[str] = set()
+    checked = []
+    for feed in _names(folder):
+        loaded = _load(folder, feed)
+        used |= loaded.files
+        checked.append(Checked(feed, tuple(loaded.faults), tuple(_warnings(loaded, known_assignments))))
+    strays = tuple(_strays(folder, used))
+    return (*checked, Checked("", (), strays)) if strays else tuple(checked)
+
+
+@dataclass
+class _Loaded:
+    """A feed with its tables."""
+
+    reading: Reading
+    faults: list[Fault]
+    files: set[str]
+    mapping: FeedMapping | None = None
+    table: Table[Any] | None = None
+
+
+def _names(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        raise ConfigurationError(
+            "The mappings folder does not exist.", next_step="point CALLBOARD_MAPPINGS at a folder, or leave it out"
+        )
+    return sorted(path.stem for path in folder.glob("*.yaml") if not path.name.startswith("."))
+
+
+def _head(reading: Reading) -> FeedHead:
+    error = MappingError(reading.faults, next_step=_NEXT_STEP) if reading.faults else None
+    if reading.mapping is None:
+        values = reading.document.values if reading.document else {}
+        slug = values.get("integration", reading.feed)
+        return FeedHead(
+            feed=reading.feed,
+            integration=slug if isinstance(slug, str) and slug in slugs() else None,
+            recipients=_recipients(values.get("recipients")),
+            error=error,
+        )
+    mapping = reading.mapping
+    return FeedHead(
+        feed=mapping.feed,
+        integration=mapping.integration,
+        schedule=mapping.schedule,
+        time_zone=mapping.time_zone,
+        environment=mapping.environment,
+        status=mapping.status,
+        recipients=mapping.recipients,
+        error=error,
+    )
+
+
+def _recipients(values: Any) -> Recipients:
+    """Who hears of a mapping that is wrong elsewhere."""
+    try:
+        return Recipients.model_validate(values, strict=False)
+    except ValidationError:
+        return Recipients()
+
+
+def _load(folder: Path, feed: str) -> _Loaded:
+    reading = read_feed(folder, feed)
+    loaded = _Loaded(reading, list(reading.faults), {reading.name})
+    schema = reading.schema
+    if schema is None:
+        return loaded
+    rows: tuple[Any, ...] = ()
+    if schema.table is not None:
+        path = folder / f"{feed}.csv"
+        loaded.files.add(path.name)
+        if path.is_file():
+            loaded.table = read_table(path, schema.table, ("assignment_id", *schema.required))
+            rows = loaded.table.rows
+            loaded.faults += [*loaded.table.faults, *validity_faults(path.name, loaded.table, schema)]
+        else:
+            loaded.faults.append(Fault(path.name, None, None, "is missing: it says what each assignment means"))
+    side_tables = {}
+    for suffix, model in schema.side_tables.items():
+        path = folder / f"{feed}.{suffix}.csv"
+        loaded.files.add(path.name)
+        if path.is_file():
+            required = tuple(name for name, field in model.model_fields.items() if field.is_required())
+            side = read_table(path, model, required)
+            loaded.faults += side.faults
+            side_tables[suffix] = side.rows
+    if reading.mapping is None or reading.file is None:
+        return loaded
+    roster = _words(folder, loaded, reading.file.personnel_id_roster, "personnel_id", ("personnel_id_roster",))
+    lists = {
+        setting: words
+        for setting, column in schema.list_files.items()
+        if (words := _words(folder, loaded, getattr(reading.mapping.settings, setting), column, ("settings", setting)))
+        is not None
+    }
+    if not loaded.faults:
+        mapping = replace(reading.mapping, table=rows, side_tables=side_tables, personnel_id_roster=roster, lists=lists)
+        loaded.mapping = replace(mapping, version=version_of(freeze(mapping)))
+    return loaded
+
+
+def _words(folder: Path, loaded: _Loaded, name: str | None, column: str, key: tuple[str, ...]) -> frozenset[str] | None:
+    """The words of the one-column file that ``key`` names, if it names one."""
+    if name is None or loaded.reading.faults:
+        return None  # a name that is not a plain file name must not be opened
+    loaded.files.add(name)
+    if not (folder / name).is_file():
+        line = loaded.reading.document.line(key) if loaded.reading.document else None
+        message = f"{'.'.join(key)!r} names {name!r}, which is not in the mappings folder"
+        loaded.faults.append(Fault(loaded.reading.name, line, None, message))
+        return None
+    words, faults = read_words(folder / name, column)
+    loaded.faults += faults
+    return words
+
+
+def _warnings(loaded: _Loaded, known_assignments: Collection[str] | None) -> Iterator[Fault]:
+    reading, schema = loaded.reading, loaded.reading.schema
+    if schema is None or reading.mapping is None:
+        return
+    window, most = reading.mapping.window, schema.recommended_window
+    if window and most and (window.past_days > most.past_days or window.future_days > most.future_days):
+        line = reading.document.line(("window",)) if reading.document else None
+        message = f"'window' is larger than recommended ({most.past_days} past and {most.future_days} future days)"
+        yield Fault(reading.name, line, None, message)
+    if not any((reading.mapping.recipients.administrators, reading.mapping.recipients.customer_it)):
+        yield Fault(reading.name, None, None, "'recipients' names nobody: no mail is sent about this feed")
+    if schema.advise is not None and loaded.mapping is not None:
+        for sentence in schema.advise(loaded.mapping):
+            yield Fault(reading.name, None, None, sentence)
+    if known_assignments is not None and loaded.table is not None:
+        table = loaded.table
+        strange = [
+            line
+            for line, row in zip(table.lines, table.rows, strict=True)
+            if row.assignment_id not in known_assignments
+        ]
+        if strange:
+            message = f"{len(strange)} row(s), the first one here, are for assignments that the schedule store lacks"
+            yield Fault(f"{reading.feed}.csv", strange[0], "assignment_id", message)
+
+
+def _strays(folder: Path, used: set[str]) -> Iterator[Fault]:
+    """Files that look like mappings and are not used by any feed: most are misspelt."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".yml":
+            yield Fault(path.name, None, None, "is not read: a feed's file ends in .yaml")
+        elif path.suffix == ".csv" and path.name not in used:
+            near = nearest(path.name, used) if used else "there is no feed"
+            yield Fault(path.name, None, None, f"is not used by any feed: {near}")

@@ -1,0 +1,181 @@
+"""Read ``<feed>.yaml``: the keys of every feed, then what its integration narrows and adds.
+
+The outcome is a :class:`Reading`: the mapping as far as the YAML makes it, and every fault with its line. Tables are
+not touched, so that this is cheap enough for parsing Dag files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from include.errors import Fault, MappingError
+from include.mappings.feed_file import FeedFile, plain_csv_name
+from include.mappings.file_names import check_file_name
+from include.mappings.formats import check_format
+from include.mappings.schema import Destination, FeedMapping
+from include.mappings.schemas import schema_for, slugs
+from include.mappings.wording import nearest, sentences
+from include.mappings.yaml_lines import Document, read_yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from include.mappings.schema import KeyPath, MappingSchema
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_FEED = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
+
+
+@dataclass
+class Reading:
+    """A feed while it is read: what is known so far, and what is wrong so far.
+
+    ``mapping`` is that of the YAML alone, without tables and version; ``None`` where the YAML has faults that leave
+    nothing to build on.
+    """
+
+    feed: str
+    faults: list[Fault]
+    document: Document | None = None
+    schema: MappingSchema | None = None
+    file: FeedFile | None = None
+    mapping: FeedMapping | None = None
+
+    @property
+    def name(self) -> str:
+        """The YAML file's name."""
+        return f"{self.feed}.yaml"
+
+    def fault(self, path: KeyPath, message: str) -> None:
+        """Note a fault at the line of ``path``."""
+        line = self.document.line(path) if self.document else None
+        self.faults.append(Fault(self.name, line, None, message))
+
+
+def read_feed(folder: Path, feed: str) -> Reading:
+    """Read the YAML of ``feed``. Never raises for what a file contains: the faults are in the answer."""
+    reading = Reading(feed, [])
+    if not _FEED.match(feed):
+        reading.fault((), "a feed's file is named in lower snake case, like epic_on_call_finder.yaml")
+    try:
+        reading.document = read_yaml(reading.name, (folder / reading.name).read_bytes())
+    except MappingError as error:
+        reading.faults += error.faults
+        return reading
+    except OSError:
+        reading.fault((), "cannot be read; look at its permissions")
+        return reading
+    values = dict(reading.document.values)
+    slug = values.get("integration")
+    if isinstance(slug, str) and slug not in slugs():
+        reading.fault(("integration",), f"'integration' {slug!r} is not known: {nearest(slug, slugs())}")
+    elif isinstance(slug, str):
+        reading.schema = schema_for(slug)
+        _fill_in(values, reading.schema)
+    reading.file = _validated(reading, FeedFile, values, ())
+    settings, given = None, values.get("settings", {})
+    if reading.schema is not None and isinstance(given, dict):
+        settings = _validated(reading, reading.schema.settings, given, ("settings",))
+    if reading.file is not None and settings is not None and reading.schema is not None:
+        reading.mapping = _mapping(feed, reading.file, settings, reading.schema)
+        _check(reading, reading.file, reading.mapping, reading.schema)
+    return reading
+
+
+def _fill_in(values: dict[str, Any], schema: MappingSchema) -> None:
+    """Give a layout or window that says only what differs the integration's default for the rest."""
+    for key, default in (("layout", schema.layout), ("window", schema.window)):
+        given = values.get(key)
+        if default is not None and isinstance(given, dict):
+            values[key] = default.model_dump(mode="json", exclude_none=True) | given
+
+
+def _validated(reading: Reading, model: type[Model], values: Any, within: KeyPath) -> Model | None:
+    try:
+        return model.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        for path, sentence in sentences(error, model, within=within):
+            reading.fault(path, sentence)
+        return None
+
+
+def _mapping(feed: str, file: FeedFile, settings: Any, schema: MappingSchema) -> FeedMapping:
+    """The mapping that the YAML makes, every default filled in, without its tables."""
+    folder = f"/{feed}" if file.environment == "production" else f"/{feed}/{file.environment}"
+    return FeedMapping(
+        feed=feed,
+        integration=schema.slug,
+        status=file.status or schema.status,
+        environment=file.environment,
+        personnel_id=file.personnel_id or "",
+        personnel_id_pattern=file.personnel_id_pattern,
+        personnel_id_roster=None,
+        window=file.window or schema.window,
+        schedule=file.schedule or schema.schedule,
+        time_zone=file.time_zone,
+        destination=Destination(
+            connection=file.destination.connection,
+            folder=file.destination.folder or folder,
+            file_name=file.destination.file_name or schema.file_name,
+            publish=file.destination.publish or schema.publish,
+        ),
+        recipients=file.recipients,
+        limits=file.limits,
+        layout=file.layout or schema.layout,
+        settings=settings,
+        table=(),
+        side_tables={},
+        version="",
+    )
+
+
+def _check(reading: Reading, file: FeedFile, mapping: FeedMapping, schema: MappingSchema) -> None:
+    """What no single key shows: parts that the integration does not use, or that contradict each other."""
+    if schema.delivers_people and file.personnel_id is None:
+        reading.fault((), "required key 'personnel_id' is missing: which ID does this partner know people by?")
+    unused = {
+        "personnel_id": not schema.delivers_people and file.personnel_id is not None,
+        "window": schema.window is None and file.window is not None,
+        "layout": schema.layout is None and file.layout is not None,
+    }
+    for key in (key for key, is_unused in unused.items() if is_unused):
+        reading.fault((key,), f"{key!r} is not used by {schema.slug}; remove it")
+    if mapping.layout is not None and not unused["layout"]:
+        _check_layout(reading, mapping, schema)
+    wrong = check_file_name(
+        mapping.destination.file_name or "", pay_periods=schema.pay_periods, unique=schema.unique_file_names
+    )
+    if wrong is not None:
+        reading.fault(("destination", "file_name"), f"'destination.file_name' {wrong}")
+    for setting in schema.list_files:
+        name = getattr(mapping.settings, setting)
+        if name is not None:
+            try:
+                plain_csv_name(name)
+            except ValueError as error:
+                reading.fault(("settings", setting), f"'settings.{setting}' {error}")
+    if schema.check is not None:
+        for path, sentence in schema.check(mapping):
+            reading.fault(path, sentence)
+
+
+def _check_layout(reading: Reading, mapping: FeedMapping, schema: MappingSchema) -> None:
+    if mapping.layout is None:
+        return
+    times = Counter(column.header for column in mapping.layout.columns) if mapping.layout.header else Counter()
+    for place, column in enumerate(mapping.layout.columns):
+        path = ("layout", "columns", place)
+        if column.field not in schema.record:
+            near = nearest(column.field, schema.record)
+            reading.fault((*path, "field"), f"unknown field {column.field!r} of {schema.slug}: {near}")
+        elif wrong := check_format(schema.record[column.field].type, column.format):
+            reading.fault((*path, "format"), f"the format of {column.header!r} is wrong: {wrong}")
+        if times[column.header] > 1:
+            reading.fault((*path, "header"), f"the header {column.header!r} stands {times[column.header]} times")
