@@ -1,0 +1,1 @@
+"""What developers run on this project itself; nothing of it is needed in operation."""
