@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import date  # noqa: TC003 - pydantic reads the annotations of its models when they are built
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -140,6 +140,32 @@ class Layout(Strict):
 
 class NoSettings(Strict):
     """An integration without settings of its own."""
+
+
+class Actions(Strict):
+    """The words of the action column. ``add`` and ``update`` may be one word where the partner knows only one."""
+
+    add: Text = "ADD"
+    update: Text = "UPDATE"
+    delete: Text = "DELETE"
+
+    @model_validator(mode="after")
+    def _a_delete_is_told_apart(self) -> Self:
+        if self.delete in {self.add, self.update}:
+            raise ValueError("delete needs a word of its own, or a receiver would add what was withdrawn")
+        return self
+
+
+class ChangeSettings(Strict):
+    """How a file of changes tells what was withdrawn.
+
+    ``deletes``: as a row with its action (the layout then needs a column of the field ``action``), in a file of its own
+    named ``deletes_file_name``, or not at all.
+    """
+
+    deletes: Literal["action_column", "separate_file", "omit"] = "action_column"
+    deletes_file_name: Text = "deletes_{date}_{seq}.csv"
+    actions: Actions = Actions()
 
 
 class AssignmentRow(Strict):

@@ -8,13 +8,14 @@ representative.
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from include.mappings.file_names import check_file_name
 from include.mappings.schema import (
     AssignmentRow,
+    ChangeSettings,
     Column,
     Delimiter,
     Flag,
@@ -79,35 +80,18 @@ class SegmentWords(Strict):
     Break: Text = "Break"
 
 
-class Actions(Strict):
-    """The words of the action column. ``add`` and ``update`` may be one word where the partner knows only one."""
-
-    add: Text = "ADD"
-    update: Text = "UPDATE"
-    delete: Text = "DELETE"
-
-    @model_validator(mode="after")
-    def _a_delete_is_told_apart(self) -> Self:
-        if self.delete in {self.add, self.update}:
-            raise ValueError("delete needs a word of its own, or a receiver would add what was withdrawn")
-        return self
-
-
-class KronosDimensionsSettings(Strict):
+class KronosDimensionsSettings(ChangeSettings):
     """The feed's own settings.
 
     ``comments`` names a CSV file in the mappings folder with one column ``comment``: the comments that the customer's
-    Kronos knows (``FeedMapping.lists["comments"]``). ``deletes`` says how a withdrawn shift is told: as a row with its
-    action, in a file of its own (named ``deletes_file_name``), or not at all.
+    Kronos knows (``FeedMapping.lists["comments"]``).
     """
 
     recurrence: Recurrence = Recurrence()
     comments: Text | None = None
     labor_categories_delimiter: Delimiter = "|"
     segment_words: SegmentWords = SegmentWords()
-    deletes: Literal["action_column", "separate_file", "omit"] = "action_column"
     deletes_file_name: Text = "WFD_{period}_{date}_{seq}_deletes.csv"
-    actions: Actions = Actions()
 
 
 RECORD = {
