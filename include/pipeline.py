@@ -63,15 +63,15 @@ def publish_dags(integration: Integration) -> None:
     """
     asked_for = get_parsing_context().dag_id
     for feed in feeds(mappings_folder()):
-        if feed.integration == integration.slug and asked_for in (None, feed.name):
+        if feed.integration == integration.slug and asked_for in (None, feed.feed):
             _build(integration, feed)
 
 
 def _build(integration: Integration, feed: FeedHead) -> None:
-    frequent = feed.interval is not None and feed.interval <= FREQUENT
+    frequent = _interval(feed.schedule) <= FREQUENT
     with DAG(
-        dag_id=feed.name,
-        dag_display_name=integration.title if feed.name == integration.slug else f"{integration.title} ({feed.name})",
+        dag_id=feed.feed,
+        dag_display_name=integration.title if feed.feed == integration.slug else f"{integration.title} ({feed.feed})",
         description=integration.title,
         doc_md=integration.doc if feed.error is None else f"{integration.doc}\n\n## The mapping is wrong\n{feed.error}",
         schedule=CronTriggerTimetable(feed.schedule, timezone=feed.time_zone or default_time_zone())
@@ -102,7 +102,19 @@ def _build(integration: Integration, feed: FeedHead) -> None:
         on_failure_callback=_run_failed,
         auto_register=True,
     ):
-        _four_steps(integration, feed.name)
+        _four_steps(integration, feed.feed)
+
+
+def _interval(schedule: str) -> timedelta:
+    """The time between two runs of a cron expression, as its next two runs have it."""
+    from croniter import croniter
+
+    if not schedule:
+        return timedelta.max
+    runs = croniter(schedule, datetime(2026, 1, 1, tzinfo=UTC))
+    first: datetime = runs.get_next(datetime)
+    second: datetime = runs.get_next(datetime)
+    return second - first
 
 
 def _four_steps(integration: Integration, feed: str) -> None:

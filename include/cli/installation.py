@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from include.errors import ConfigurationError, StateDamaged
 from include.settings import var_folder
+
+if TYPE_CHECKING:
+    from include.destinations.connection import ConnectionDetails
+    from include.run.services import Services
 
 
 def schedule_dsn() -> str:
@@ -27,6 +31,28 @@ def schedule_dsn() -> str:
 def ledger_dsn() -> str:
     """Return the ``postgresql://`` address of the ledger's owner. Raises as :func:`schedule_dsn`."""
     return _address("CALLBOARD_LEDGER_DSN", "ledger_dsn")
+
+
+def local_services() -> Services:
+    """What the steps' functions need, for commands that look things up: they open no connection to a partner.
+
+    Raises as :func:`schedule_dsn`.
+    """
+    from include.run.services import Services
+    from include.settings import Settings, default_time_zone, mappings_folder
+
+    settings = Settings(
+        var=var_folder(),
+        mappings=mappings_folder(),
+        schedule_dsn=schedule_dsn(),
+        ledger_dsn=ledger_dsn(),
+        time_zone=default_time_zone(),
+    )
+    return Services(settings, _no_connections)
+
+
+def _no_connections(name: str) -> ConnectionDetails:
+    raise ConfigurationError(f"This command does not connect to {name}.")
 
 
 def access() -> dict[str, Any]:

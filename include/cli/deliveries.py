@@ -1,0 +1,46 @@
+"""`callboard deliveries`: what was sent to a feed's partner, when, and what proves it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from include.cli.installation import local_services
+from include.cli.output import print_json, print_table
+
+
+def add_to(app: typer.Typer) -> None:
+    """Declare the command."""
+    app.command("deliveries")(deliveries_command)
+
+
+def deliveries_command(
+    feed: Annotated[str, typer.Argument(help="The feed.")],
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List a feed's deliveries, newest first, with their files and hashes."""
+    from include.ledger.deliveries import history
+
+    with local_services().ledger_reading() as connection:
+        found = history(connection, feed, limit)
+    if as_json:
+        print_json([asdict(delivery) for delivery in found])
+        return
+    rows = [
+        [
+            d.seq,
+            d.state if d.kind == "new" else f"{d.state} (sent again)",
+            f"{d.prepared_at:%Y-%m-%d %H:%M:%S}",
+            d.adds,
+            d.updates,
+            d.deletes,
+            "\n".join(file.final_name for file in d.files),
+            "\n".join(f"{file.bytes} B, sha256 {file.sha256[:12]}" for file in d.files),
+            d.run_id,
+        ]
+        for d in found
+    ]
+    print_table(["seq", "state", "prepared (UTC)", "adds", "updates", "deletes", "file", "content", "run"], rows)

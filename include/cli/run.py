@@ -1,0 +1,88 @@
+"""`callboard run`, `resend`, `rebaseline`: start a run on the platform, wait for it, and print how it ended."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from include.cli.installation import local_services
+from include.cli.output import print_json, print_table
+from include.errors import ConfigurationError
+from include.platform.airflow_api import FINISHED, AirflowApi
+from include.settings import var_folder
+
+if TYPE_CHECKING:
+    from include.ledger.records import Run
+    from include.run.services import Services
+
+_POLL_SECONDS = 0.3
+Feed = Annotated[str, typer.Argument(help="The feed.")]
+Wait = Annotated[int, typer.Option("--wait", min=1, metavar="SECONDS", help="How long to wait for the run's end.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Declare the commands."""
+    app.command("run")(run_command)
+    app.command("resend")(resend_command)
+    app.command("rebaseline")(rebaseline_command)
+
+
+def run_command(feed: Feed, wait: Wait = 900, as_json: AsJson = False) -> None:
+    """Run a feed now, and wait for it. Exit code 0 only if it ended delivered or unchanged."""
+    _run(feed, {}, wait, as_json=as_json)
+
+
+def resend_command(feed: Feed, wait: Wait = 900, as_json: AsJson = False) -> None:
+    """Send the feed's last delivery again: the same bytes under the same names. Anything older needs a new baseline."""
+    _run(feed, {"resend": True}, wait, as_json=as_json)
+
+
+def rebaseline_command(feed: Feed, wait: Wait = 900, as_json: AsJson = False) -> None:
+    """Send everything again, as if nothing were known of what the partner holds."""
+    _run(feed, {"rebaseline": True}, wait, as_json=as_json)
+
+
+def _run(feed: str, conf: dict[str, Any], wait: int, *, as_json: bool) -> None:
+    from include.run.summary import summary_row
+
+    deadline = time.monotonic() + wait
+    with AirflowApi.of_access_file(var_folder() / "access.json") as airflow:
+        run_id = airflow.trigger(feed, conf)
+        while airflow.run_state(feed, run_id) not in FINISHED:
+            if time.monotonic() > deadline:
+                raise ConfigurationError(
+                    f"Run {run_id} of feed {feed} has not ended after {wait} seconds.",
+                    next_step="look at it in Airflow; it goes on",
+                )
+            time.sleep(_POLL_SECONDS)
+    ended = _ended(local_services(), feed, run_id, deadline)
+    row = summary_row(ended)
+    if as_json:
+        print_json(row)
+    else:
+        print_table(list(row), [list(row.values())])
+    if ended.state not in ("delivered", "unchanged"):
+        raise typer.Exit(1)
+
+
+def _ended(services: Services, feed: str, run_id: str, deadline: float) -> Run:
+    """The run as the ledger has it; of a run that was overtaken, the one that took over."""
+    from include.ledger import runs
+
+    while True:
+        with services.ledger_reading() as connection:
+            run = runs.find(connection, feed, run_id)
+            newer = runs.successor(connection, run.stream, run_id) if run and run.state == "skipped" else None
+        if run is not None and run.state not in ("running", "skipped"):
+            return run
+        if newer is not None:
+            run_id = newer
+        if time.monotonic() > deadline:
+            raise ConfigurationError(
+                f"The ledger does not say how run {run_id} of feed {feed} ended.",
+                next_step="look at its tasks' logs in Airflow",
+            )
+        time.sleep(_POLL_SECONDS)
