@@ -78,9 +78,13 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def scan(path: Path) -> str:
-    """Write the table that one Parquet file is: no wildcards, no columns from folder names."""
-    return f"read_parquet({literal(glob.escape(str(path)))}, hive_partitioning = false)"
+def scan(path: Path, *, numbered: bool = False) -> str:
+    """Write the table that one Parquet file is: no wildcards, no columns from folder names.
+
+    ``numbered`` adds the column ``file_row_number``.
+    """
+    options = "hive_partitioning = false" + (", file_row_number = true" if numbered else "")
+    return f"read_parquet({literal(glob.escape(str(path)))}, {options})"
 
 
 def column_types(db: DuckDBPyConnection, path: Path) -> dict[str, str]:
@@ -107,5 +111,5 @@ def keys_rise(db: DuckDBPyConnection, path: Path) -> bool:
 
 def one_number(db: DuckDBPyConnection, query: str) -> int:
     """Ask for one whole number."""
-    row = db.execute(query).fetchone()
-    return int(row[0]) if row else 0
+    ((number,),) = db.execute(query).fetchall()
+    return int(number)
