@@ -75,6 +75,11 @@ class FileCheck:
         self._judges = {column.name: _Judge(column, known) for column in present}
         self._instants = cache(instants)
 
+    @property
+    def column_names(self) -> list[str]:
+        """The columns of the file that are stored, in the specification's order."""
+        return [column.name for column, _ in self._columns]
+
     def check(self, chunk: Chunk) -> tuple[list[int], Columns]:
         """Report the chunk's faults; return lines and columns of its good records as PostgreSQL's text ('' is null)."""
         if not chunk.rows:
