@@ -47,6 +47,7 @@ def diff(
     *,
     refused: Collection[str] = (),
     expired_before: datetime | None = None,
+    everything: bool = False,
 ) -> DeltaCounts:
     """Write the delta that turns ``base`` into ``wanted`` to ``target``, ordered by the bytes of ``key``.
 
@@ -57,6 +58,9 @@ def diff(
     ``refused``: keys that the partner refused; the base does not count as holding them, so they are added again.
     ``expired_before`` (aware): rows that are gone from ``wanted`` and whose ``stop_utc`` in the base is not after it
     have left a rolling window. They are counted as expired, not deleted. A row without ``stop_utc`` never expires.
+    ``everything``: a new baseline. All of ``wanted`` is an ADD, whatever the base holds; what only the base has is
+    still a
+    DELETE.
 
     Raises:
         DataRejected: keys of a side are null or repeated, or ``wanted`` has a column named ``action``.
@@ -71,6 +75,8 @@ def diff(
         else:
             base_columns = checked_columns(db, base, "base")
             held = _without_refused(db, base, refused)
+            if everything:
+                held = f"(SELECT * FROM {held} AS held ANTI JOIN {scan(wanted)} AS w USING (key))"
             base_rows = one_number(db, f"SELECT count(*) FROM {held}")
             query = _delta_query(held, base_columns, scan(wanted), columns, expired_before)
         with written_whole(target, "plan.write_delta") as part:

@@ -14,7 +14,7 @@ from include.errors import CallboardError, ConfigurationError, StateDamaged
 from include.integration import Changes
 from include.ledger import deliveries, fence, rows, runs
 from include.ledger.records import NewDelivery, PayloadFile
-from include.plan.diff import diff, full_delta
+from include.plan.diff import diff
 from include.run.account import account
 from include.run.handed import Decided, Receipt
 from include.run.payload import freeze_payload, temp_name
@@ -136,10 +136,7 @@ class _Delivering:
         wanted = self.services.artifacts.path(self.decided.snapshot)
         held = self.services.artifacts.path(head.snapshot) if head else None
         delta = self.folder / "delta.parquet"
-        if self.order.rebaseline:
-            counts = full_delta(held, wanted, delta)
-        else:
-            counts = diff(held, wanted, delta, refused=refused)
+        counts = diff(held, wanted, delta, refused=refused, everything=self.order.rebaseline)
         if isinstance(self.integration.way, Changes) and not (counts.adds or counts.updates or counts.deletes):
             return None
         files = freeze_payload(

@@ -42,9 +42,7 @@ def explain_slot(services: Services, feed: str, slot_id: str) -> Explanation:
         ConfigurationError: the feed never ran, or neither the run nor the store ever knew such a slot.
     """
     run = _last_run(services, feed)
-    return (
-        _decided(services, run, [slot_id]) or [_not_extracted(services, run, locate_slot(_dsn(services), slot_id))]
-    )[0]
+    return (_decided(services, run, [slot_id]) or [_not_extracted(run, locate_slot(_dsn(services), slot_id))])[0]
 
 
 def explain_person(services: Services, feed: str, emp_id: str, day: date) -> list[Explanation]:
@@ -56,7 +54,7 @@ def explain_person(services: Services, feed: str, emp_id: str, day: date) -> lis
     run = _last_run(services, feed)
     held = {facts.slot_id: facts for facts in slots_of_person(_dsn(services), emp_id, day)}
     found = {explanation.slot_id: explanation for explanation in _decided(services, run, list(held))}
-    return [found.get(slot_id) or _not_extracted(services, run, facts) for slot_id, facts in held.items()]
+    return [found.get(slot_id) or _not_extracted(run, facts) for slot_id, facts in held.items()]
 
 
 def _dsn(services: Services) -> str:
@@ -106,12 +104,10 @@ def _pending(services: Services, run: Run, slot_ids: Collection[str]) -> dict[st
     known = {record["key"]: record for record in held}
     missing = {record["slot_id"] for record in wanted if known.get(record["key"]) != record}
     waiting = "awaiting_approval" if run.state == "held" else "failed"
-    return {slot_id: "refused" for slot_id in refused & set(slot_ids)} | {
-        slot_id: waiting for slot_id in missing - refused
-    }
+    return dict.fromkeys(refused & set(slot_ids), "refused") | dict.fromkeys(missing - refused, waiting)
 
 
-def _not_extracted(services: Services, run: Run, facts: SlotFacts | None) -> Explanation:
+def _not_extracted(run: Run, facts: SlotFacts | None) -> Explanation:
     """Why a run did not even read a slot."""
     if facts is None:
         raise ConfigurationError(
