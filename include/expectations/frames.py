@@ -1,0 +1,84 @@
+"""The small frames that are checked: distinct people and assignments, as far as their slots would be delivered.
+
+A person who holds only slots that are left out anyway (pending, ignored, unmapped, ...) is not looked at: nobody should
+be asked to mend an ID that no delivery needs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.expectations.suites import DEFAULT_ID_PATTERN
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from include.frames import SlotExtract
+    from include.mappings.schema import FeedMapping, MappingSchema
+
+PAIR = ["assignment_id", "slot_date"]
+
+
+def pairs(extract: SlotExtract) -> pd.DataFrame:
+    """The distinct assignments and dates of the slots: ``assignment_id``, ``slot_date``."""
+    return extract.slots[PAIR].drop_duplicates(ignore_index=True)
+
+
+def people(extract: SlotExtract, mapping: FeedMapping, schema: MappingSchema, mapped: pd.DataFrame) -> pd.DataFrame:
+    """The people whose ID a delivery needs: ``emp_id``, ``personnel_id``, ``id_holders``, ``on_roster`` (null: no ID).
+
+    ``mapped``: see :class:`include.frames.Verdict`.
+    """
+    import pandas as pd
+
+    everybody = extract.people
+    eligible = everybody["active"].astype("boolean").fillna(value=False)
+    if not schema.delivers_placeholders:
+        eligible &= ~everybody["is_placeholder"].astype("boolean").fillna(value=False)
+    holders = extract.slots.loc[_deliverable(extract, mapped), "emp_id"].unique()
+    needed = everybody[eligible & everybody["emp_id"].isin(holders)]
+    ids = needed["personnel_id"].astype("str")
+    roster = mapping.personnel_id_roster
+    return pd.DataFrame(
+        {
+            "emp_id": needed["emp_id"].astype("str"),
+            "personnel_id": ids,
+            "id_holders": needed["id_holders"].fillna(0).astype("int64"),
+            "on_roster": ids.isin(roster if roster is not None else ids).astype("boolean").mask(ids.isna()),
+        }
+    ).reset_index(drop=True)
+
+
+def assignments(mapping: FeedMapping, schema: MappingSchema, mapped: pd.DataFrame) -> pd.DataFrame:
+    """The distinct scheduled assignments: ``assignment_id``, ``row`` (of the mapping; null: unmapped), required fields.
+
+    Ignored rows are left out. A required field of an assignment without a row counts as filled: one fault is enough.
+    """
+    import pandas as pd
+
+    scheduled = mapped.loc[mapped["reason"].ne("assignment_ignored").fillna(value=True), ["assignment_id", "row"]]
+    distinct = scheduled.drop_duplicates(ignore_index=True)
+    rows = [None if pd.isna(row) else mapping.table[int(row)] for row in distinct["row"]]
+    for field in schema.required:
+        filled = [True if row is None or getattr(row, field) is not None else None for row in rows]
+        distinct[field] = pd.array(filled, dtype="boolean")
+    return distinct
+
+
+def id_pattern(mapping: FeedMapping) -> str:
+    """The regular expression that a whole ID must match."""
+    return mapping.personnel_id_pattern or DEFAULT_ID_PATTERN
+
+
+def _deliverable(extract: SlotExtract, mapped: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which slots are neither pending nor open, and have a complete row in the mapping."""
+    slots = extract.slots
+    wanted = mapped.loc[mapped["reason"].isna(), PAIR].drop_duplicates()
+    matched = slots[PAIR].merge(wanted.assign(wanted=True), on=PAIR, how="left")["wanted"].notna()
+    pending = slots["is_pending"].astype("boolean").fillna(value=False)
+    mask: NDArray[np.bool_] = (
+        matched.to_numpy(dtype=bool) & ~pending.to_numpy(dtype=bool) & slots["emp_id"].notna().to_numpy(dtype=bool)
+    )
+    return mask

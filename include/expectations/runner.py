@@ -1,0 +1,118 @@
+"""Judge an extract: Great Expectations counts, our own rules name the rows, and both must agree.
+
+The context is ephemeral, kept per process, and told to keep quiet: no analytics, no progress bars, no values.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from include.errors import DataRejected
+from include.expectations import frames, rules, structure, suites
+from include.frames import Verdict
+from include.mappings.lookup import match
+from include.mappings.schemas import schema_for
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from great_expectations import ExpectationSuite
+    from great_expectations.core.batch_definition import BatchDefinition
+
+    from include.frames import SlotExtract
+    from include.mappings.schema import FeedMapping
+
+#: Counts and percentages, and no value of any row.
+COUNTS_ONLY = {"result_format": "BASIC", "include_unexpected_rows": False, "partial_unexpected_count": 0}
+
+
+def verdict(extract: SlotExtract, mapping: FeedMapping) -> Verdict:
+    """Find the people who may not be delivered, and every scheduled assignment's rows in the mapping.
+
+    Raises:
+        DataRejected: the extract has a structural fault: a column is missing or has another type, a key is null or
+            stands twice, a reference leads nowhere.
+    """
+    schema = schema_for(mapping.integration)
+    checks = _structure(extract)
+    mapped = match(mapping, frames.pairs(extract))
+    checks += check(suites.mapping_completeness(schema.required), frames.assignments(mapping, schema, mapped))
+    if not schema.delivers_people:
+        return Verdict(people=rules.nobody(), mapped=mapped, checks=tuple(checks))
+    people = frames.people(extract, mapping, schema, mapped)
+    pattern = frames.id_pattern(mapping)
+    suite = suites.id_matching(
+        pattern, roster=mapping.personnel_id_roster is not None, id_required=schema.missing_id == "id_missing"
+    )
+    checks += check(suite, people)
+    faults = rules.first_fault(people, rules.id_faults(people, pattern))
+    faults["reason"] = faults["reason"].replace({"id_missing": schema.missing_id})
+    return Verdict(people=faults, mapped=mapped, checks=tuple(checks))
+
+
+def check(suite: ExpectationSuite, frame: pd.DataFrame, of: str = "") -> list[dict[str, Any]]:
+    """Validate ``frame`` and tell for each expectation, as plain values, what was counted.
+
+    ``suite``, ``name`` (of ``of``, if given), ``kind`` (of the expectation), ``reason`` (of rejected rows, or null),
+    ``success``, ``evaluated`` and ``unexpected`` (rows).
+
+    Raises:
+        DataRejected: an expectation could not be evaluated.
+    """
+    batch = _whole_frame().get_batch(batch_parameters={"dataframe": frame})
+    checks = []
+    for result in batch.validate(suite, result_format=COUNTS_ONLY).results:
+        config = result.expectation_config
+        meta = config.meta or {}
+        if result.exception_info.get("raised_exception"):
+            raise DataRejected(
+                f"The check {suite.name}: {meta['name']} could not be evaluated.",
+                next_step="look for a column that is missing or holds another type than it should",
+            )
+        checks.append(
+            {
+                "suite": suite.name,
+                "name": f"{of}: {meta['name']}" if of else meta["name"],
+                "kind": config.type,
+                "reason": meta.get("reason"),
+                "success": bool(result.success),
+                "evaluated": int(result.result.get("element_count", len(frame))),
+                "unexpected": int(result.result.get("unexpected_count", 0)),
+            }
+        )
+    return checks
+
+
+def _structure(extract: SlotExtract) -> list[dict[str, Any]]:
+    """Check the structure of the three frames; keys and columns first, because the rest relies on them."""
+    checks: list[dict[str, Any]] = []
+    for name, (columns, key) in structure.FRAMES.items():
+        frame: pd.DataFrame = getattr(extract, name)
+        missing = [column for column in columns if column not in frame]
+        if missing:
+            _refuse([f"{name} lacks {', '.join(missing)}"])
+        checks += check(suites.structure(columns, key), frame[list(columns)], name)
+    _refuse([f"{each['name']}: {each['unexpected']} row(s)" for each in checks if not each["success"]])
+    _refuse(list(structure.wrong_types(extract)))
+    _refuse(list(structure.broken_references(extract)))
+    return checks
+
+
+def _refuse(faults: list[str]) -> None:
+    if faults:
+        raise DataRejected(
+            f"The extract has structural faults: {'; '.join(faults)}.",
+            next_step="mend the schedule store; no row of this extract can be trusted",
+        )
+
+
+@cache
+def _whole_frame() -> BatchDefinition[Any]:
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when the library is imported
+    import great_expectations as gx
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+    asset = context.data_sources.add_pandas("frames").add_dataframe_asset("frame")
+    return asset.add_batch_definition_whole_dataframe("whole")

@@ -1,0 +1,96 @@
+"""What is expected of an extract, as Great Expectations suites: its structure, the people's IDs, the mapping.
+
+Every expectation carries in ``meta`` its ``name`` and, where failing rows are rejected, their ``reason``.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from great_expectations import ExpectationSuite
+    from great_expectations.expectations.expectation import Expectation
+
+#: IDs are opaque; without a pattern of the feed, only what no system means is refused: blanks at an end, line breaks.
+DEFAULT_ID_PATTERN = r"\S(?:.*\S)?"
+
+_FLAGS = re.compile(r"\(\?[aimsux]+\)")
+
+
+@cache
+def structure(columns: tuple[str, ...], key: str) -> ExpectationSuite:
+    """Suite of a frame's structure: all columns are there, and its key is never null and never twice."""
+    from great_expectations import expectations as gxe
+
+    return _suite(
+        "structure",
+        gxe.ExpectTableColumnsToMatchSet(column_set=list(columns), exact_match=False, meta={"name": "columns"}),
+        gxe.ExpectColumnValuesToNotBeNull(column=key, meta={"name": f"{key} present"}),
+        gxe.ExpectColumnValuesToBeUnique(column=key, meta={"name": f"{key} unique"}),
+    )
+
+
+@cache
+def id_matching(pattern: str, *, roster: bool, id_required: bool) -> ExpectationSuite:
+    """Suite of the people's IDs: present, well-formed, unique, and on the partner's roster where there is one.
+
+    ``id_required`` is false where people opt out by having no ID.
+    """
+    from great_expectations import expectations as gxe
+
+    expected = [
+        gxe.ExpectColumnValuesToMatchRegex(
+            column="personnel_id",
+            regex=anchored(pattern),
+            meta={"name": "ID well-formed", "reason": "id_malformed"},
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="id_holders", max_value=1, meta={"name": "ID unique", "reason": "id_duplicate"}
+        ),
+    ]
+    if id_required:
+        expected.append(
+            gxe.ExpectColumnValuesToNotBeNull(
+                column="personnel_id", meta={"name": "ID present", "reason": "id_missing"}
+            )
+        )
+    if roster:
+        # A look-up in the roster is a column of its own: a set of thousands in an expectation costs seconds.
+        expected.append(
+            gxe.ExpectColumnValuesToBeInSet(
+                column="on_roster", value_set=[True], meta={"name": "ID on the roster", "reason": "id_unknown"}
+            )
+        )
+    return _suite("id_matching", *expected)
+
+
+@cache
+def mapping_completeness(required: tuple[str, ...]) -> ExpectationSuite:
+    """Suite of the scheduled assignments: each has a row in the mapping, and its required fields are filled."""
+    from great_expectations import expectations as gxe
+
+    return _suite(
+        "mapping_completeness",
+        gxe.ExpectColumnValuesToNotBeNull(column="row", meta={"name": "mapped", "reason": "assignment_unmapped"}),
+        *(
+            gxe.ExpectColumnValuesToNotBeNull(
+                column=field, meta={"name": f"{field} filled", "reason": "mapping_incomplete"}
+            )
+            for field in required
+        ),
+    )
+
+
+def anchored(pattern: str) -> str:
+    """Make the pattern match whole texts only; flags at its start, like ``(?i)``, stay at the start."""
+    flags = _FLAGS.match(pattern)
+    start = flags.group() if flags else ""
+    return rf"{start}\A(?:{pattern[len(start) :]})\Z"
+
+
+def _suite(name: str, *expected: Expectation) -> ExpectationSuite:
+    from great_expectations import ExpectationSuite
+
+    return ExpectationSuite(name=name, expectations=list(expected))

@@ -1,0 +1,233 @@
+"""What the transforms share: the common decisions, wall times, one-line texts, call order, location and record keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from include.reasons import REASONS
+from include.transforms.decisions import Decisions
+from include.transforms.lines import day_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from include.mappings.schema import FeedMapping, MappingSchema
+    from include.transforms.lines import Lines
+
+_RANK = {name: rank for rank, name in enumerate(REASONS)}
+
+#: Blanks, control characters and Unicode's line and paragraph separators, in any number.
+_GAP = "[\x00-\x20\x7f-\x9f\u2028\u2029]+"
+#: What :func:`one_line` would change: everything above except single blanks inside.
+_UNTIDY = "[\x00-\x1f\x7f-\x9f\u2028\u2029]|  |^ | $"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that keeps lines from being delivered.
+
+    ``lines``: a mask with one entry per line. ``detail``: what exactly, without a person's data; one text, or a Series
+    with one for each line.
+    """
+
+    reason: str
+    lines: Any
+    detail: Any = None
+
+
+def common_findings(lines: Lines, schema: MappingSchema) -> Iterator[Finding]:
+    """Whatever keeps slots from any partner: the slot itself, its person, its assignment's mapping, its times."""
+    holder = lines.slot("emp_id").notna()
+    yield Finding("swap_pending", is_true(lines.slot("is_pending")))
+    yield Finding("open_shift", ~holder)
+    if not schema.delivers_placeholders:
+        yield Finding("placeholder", is_true(lines.person("is_placeholder")))
+    yield Finding("person_inactive", holder & ~is_true(lines.person("active")))
+    for reason in lines.mapping_reason.dropna().unique():
+        detail = lines.missing_fields(schema.required) if reason == "mapping_incomplete" else None
+        yield Finding(reason, lines.mapping_reason.eq(reason).fillna(value=False), detail)
+    of_person = lines.person_reason()
+    for reason in of_person.dropna().unique():
+        yield Finding(reason, of_person.eq(reason).fillna(value=False))
+    if lines.span.kind == "pay_period":
+        yield Finding("outside_pay_period", ~within_days(lines))
+    lasts = lines.slot("stop_utc") > lines.slot("start_utc")
+    yield Finding("invalid_time", ~is_true(lasts))
+
+
+def decide(lines: Lines, findings: Iterable[Finding]) -> tuple[pd.DataFrame, Lines]:
+    """Decide about every slot by the reason that comes first in :data:`include.reasons.REASONS`.
+
+    A slot with several lines is left out if any of them must be: the worst outcome wins.
+
+    Returns:
+        the decisions (``slot_id``, ``outcome``, ``reason``, ``detail``; one row per slot, by slot ID) and the lines of
+        the included slots.
+    """
+    import numpy as np
+    import pandas as pd
+
+    decisions = Decisions(lines.slots)
+    for finding in sorted(findings, key=lambda each: _RANK[each.reason]):
+        hit = lines.slot_places[np.asarray(finding.lines, dtype=bool)]
+        mask = np.zeros(len(lines.slots), dtype=bool)
+        mask[hit] = True
+        detail = finding.detail
+        if isinstance(detail, pd.Series):
+            of_slot = np.full(len(mask), None, dtype=object)
+            # From the last line to the first, so that the first line of a slot tells what is wrong with it.
+            of_slot[hit[::-1]] = detail.to_numpy(dtype=object)[np.asarray(finding.lines, dtype=bool)][::-1]
+            detail = of_slot
+        choose = decisions.exclude if REASONS[finding.reason].outcome == "excluded" else decisions.reject
+        choose(mask, finding.reason, detail)
+    return decisions.finish(), lines.only(decisions.open[lines.slot_places])
+
+
+def records(schema: MappingSchema, included: Lines, fields: Mapping[str, Any]) -> pd.DataFrame:
+    """Put together what the partner should hold, ordered by key.
+
+    ``fields``: the record's fields by name, one entry per line. Columns of the answer: ``key``, ``slot_id``,
+    ``start_utc``, ``stop_utc``, then the fields in the schema's order.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {
+            "key": record_key(*(fields[name] for name in schema.key)),
+            "slot_id": included.slot("slot_id"),
+            "start_utc": included.slot("start_utc"),
+            "stop_utc": included.slot("stop_utc"),
+            **{name: fields[name] for name in schema.record if name in fields},
+        }
+    )
+    return frame.sort_values("key", kind="stable", ignore_index=True)
+
+
+def record_key(*parts: pd.Series[Any]) -> pd.Series[str]:
+    r"""Join the parts of a key so that different parts never make the same key.
+
+    Parts are parted by ``|``; inside a part ``\`` and ``|`` are escaped by ``\``, and null is ``\N``.
+    """
+    key: Any = None
+    for part in parts:
+        text = part.astype("str").str.replace("\\", "\\\\", regex=False).str.replace("|", "\\|", regex=False)
+        text = text.fillna("\\N")
+        key = text if key is None else key + "|" + text
+    return key  # type: ignore[no-any-return] # pandas' stubs do not know the sum of two Series[str]
+
+
+def zones(lines: Lines, mapping: FeedMapping, *, field: str | None = None) -> pd.Series[str]:
+    """Name the IANA zone of each line's wall times: the mapping row's ``field``, the feed's, or the department's."""
+    import pandas as pd
+
+    if mapping.time_zone is None:
+        zone = lines.assignment("time_zone")
+    else:
+        zone = pd.Series([mapping.time_zone] * len(lines), dtype="str")
+    if field is None:
+        return zone
+    own = lines.row(field)
+    return own.where(own.notna(), zone)
+
+
+def wall_times(instants: pd.Series[Any], zone: pd.Series[str]) -> pd.Series[Any]:
+    """Tell what a clock on the wall shows, in each line's zone, at its instant.
+
+    ``instants``: UTC. The answer is naive (``datetime64[us]``), without a mark of which of the two hours of a fall-back
+    night is meant; the instant beside it tells. Offsets are asked of ``zoneinfo`` once per distinct instant and zone.
+    """
+    import datetime as dt
+    from zoneinfo import ZoneInfo
+
+    import numpy as np
+    import pandas as pd
+
+    micros = pd.Series(instants.dt.tz_convert(None).astype("datetime64[us]")).to_numpy().astype("int64")
+    offsets = np.zeros(len(micros), dtype="int64")
+    codes, names = pd.factorize(zone)
+    epoch = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    for code, name in enumerate(names):
+        here = codes == code
+        place, distinct = pd.factorize(micros[here])
+        tz = ZoneInfo(name)
+        known = [(epoch + dt.timedelta(microseconds=int(moment))).astimezone(tz).utcoffset() for moment in distinct]
+        seconds = np.array([offset.total_seconds() if offset else 0 for offset in known], dtype="int64")
+        offsets[here] = seconds[place] * 1_000_000
+    return pd.Series((micros + offsets).astype("datetime64[us]"))
+
+
+def dates(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Calendar dates as Arrow's ``date32``, whatever held them."""
+    import pandas as pd
+    import pyarrow as pa
+
+    return pd.Series(pd.arrays.ArrowExtensionArray(pa.array(day_numbers(values), pa.int32()).cast(pa.date32())))
+
+
+def hours_between(start: pd.Series[Any], stop: pd.Series[Any]) -> pd.Series[Any]:
+    """Count the elapsed hours, to the nearest hundredth (half up); a fall-back night has one more than its clock."""
+    seconds = (stop - start).dt.total_seconds().astype("int64")
+    return ((seconds * 100 + 1800) // 3600) / 100
+
+
+def one_line(texts: pd.Series[Any]) -> pd.Series[str]:
+    """Make each text one line: line breaks, tabs, control characters and runs of blanks become one blank; ends trimmed.
+
+    What is then empty becomes null. All other characters stay as they are.
+    """
+    import re
+
+    import pandas as pd
+
+    texts = texts.astype("str")
+    untidy = texts.str.contains(_UNTIDY, regex=True, na=False) | texts.eq("").fillna(value=False)
+    if not untidy.any():
+        return texts
+    gap = re.compile(_GAP)
+    tidy = [gap.sub(" ", text).strip(" ") or None for text in texts[untidy]]
+    tidied = texts.to_numpy(dtype=object, copy=True)
+    tidied[untidy.to_numpy(dtype=bool)] = tidy
+    return pd.Series(tidied, index=texts.index, dtype="str")
+
+
+def phrases(*parts: pd.Series[str], between: str = " ") -> pd.Series[str]:
+    """Join the parts that are there; null where there is none."""
+    text = parts[0]
+    for part in parts[1:]:
+        text = (text + between + part).where(text.notna() & part.notna(), text.where(text.notna(), part))
+    return text
+
+
+def call_order(lines: Lines) -> pd.Series[Any]:
+    """Who is called first (``Int64``): the mapping row's word, else the slot's, else the assignment's."""
+    order = lines.row("call_order").astype("Int64")
+    for other in (lines.slot("call_order"), lines.assignment("call_order")):
+        order = order.fillna(other.astype("Int64"))
+    return order
+
+
+def location(lines: Lines) -> pd.Series[str]:
+    """Where: the mapping row's word, else the slot's, on one line."""
+    own = lines.row("location")
+    return one_line(own.where(own.notna(), lines.slot("location")))
+
+
+def within_days(lines: Lines) -> NDArray[np.bool_]:
+    """Which lines have a ``slot_date`` from the first to the last day of the extract's span."""
+    import pandas as pd
+
+    first, last = day_numbers(pd.Series([lines.span.first_day, lines.span.last_day]))
+    days = day_numbers(lines.slot("slot_date"))
+    inside: NDArray[np.bool_] = (days >= first) & (days <= last)
+    return inside
+
+
+def is_true(flags: pd.Series[Any]) -> NDArray[np.bool_]:
+    """Make a mask of what is true; null is not."""
+    values: NDArray[np.bool_] = flags.astype("boolean").fillna(value=False).to_numpy(dtype=bool)
+    return values

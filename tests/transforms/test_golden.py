@@ -1,0 +1,70 @@
+"""Golden pairs: small inputs that a person can read, and the exact bytes and decisions that must come out.
+
+A case is a folder ``tests/golden/<slug>/<case>/`` with ``slots.csv people.csv assignments.csv``, the feed's own mapping
+files, and the answers ``expected.csv`` (the file that the partner gets) and ``decisions.csv``. Its mapping says at its
+top what it is about. ``make golden`` writes the answers anew: read the difference before you commit it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from include.expectations.runner import verdict
+from include.mappings.schemas import schema_for
+from include.plan.diff import diff
+from include.plan.snapshot import write_snapshot
+from include.render.csv import render_csv
+from tests.support.extracts import read_case
+
+if TYPE_CHECKING:
+    from include.frames import Transformed
+    from include.mappings.schema import FeedMapping
+
+GOLDEN = Path(__file__).resolve().parent.parent / "golden"
+CASES = sorted(path.parent.relative_to(GOLDEN) for path in GOLDEN.glob("*/*/slots.csv"))
+WRITE = os.environ.get("GOLDEN_WRITE") == "1"
+
+#: The transform of each integration, as its Dag file names it.
+TRANSFORMS = {
+    "epic_on_call_finder": "on_call_records",
+    "kronos_workforce_dimensions": "scheduled_shifts",
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_file_and_the_decisions_are_as_written_down(case: Path, tmp_path: Path) -> None:
+    folder, slug = GOLDEN / case, case.parts[0]
+    extract, mapping = read_case(folder, slug)
+    transform = getattr(importlib.import_module(f"include.transforms.{slug}"), TRANSFORMS[slug])
+    result = transform(extract, mapping, verdict(extract, mapping))
+    for name, found in (("expected.csv", rendered(result, mapping, tmp_path)), ("decisions.csv", decided(result))):
+        if WRITE:
+            (folder / name).write_bytes(found)
+        assert found == (folder / name).read_bytes()
+
+
+def test_every_integration_has_golden_cases() -> None:
+    assert {case.parts[0] for case in CASES} == set(TRANSFORMS)
+
+
+def rendered(result: Transformed, mapping: FeedMapping, folder: Path) -> bytes:
+    """The bytes of the file; for a feed of changes, of its first one."""
+    fields = schema_for(mapping.integration).record
+    records, file = folder / "snapshot.parquet", folder / "file.csv"
+    write_snapshot(result.records, fields, records)
+    if "action" in fields:
+        delta = folder / "delta.parquet"
+        diff(None, records, delta)
+        records = delta
+    assert mapping.layout is not None
+    render_csv(records, fields, mapping.layout, file)
+    return file.read_bytes()
+
+
+def decided(result: Transformed) -> bytes:
+    return result.decisions.to_csv(index=False, lineterminator="\n").encode()
