@@ -17,10 +17,10 @@ def match(mapping: FeedMapping, pairs: pd.DataFrame) -> pd.DataFrame:
     """Find the rows of ``mapping.table`` that are valid for each pair.
 
     ``pairs``: distinct ``assignment_id``, ``slot_date`` (dates of any pandas kind). The answer has the same two columns
-    as they came, ``row`` (``Int64``: place in ``mapping.table``; null = no row is valid on that day) and ``reason``: null
-    where the row may be used, else ``assignment_unmapped``, ``assignment_ignored``, or ``mapping_incomplete`` where one
-    of the schema's required fields is empty. One line per pair, in the order of ``pairs``, or several in the order of
-    the table where the mapping sends one assignment to several targets.
+    as they came, ``row`` (``Int64``: place in ``mapping.table``; null = no row is valid on that day) and ``reason``:
+    null where the row may be used, else ``assignment_unmapped``, ``assignment_ignored``, or ``mapping_incomplete``
+    where one of the schema's required fields is empty. One line per pair, in the order of ``pairs``, or several in the
+    order of the table where the mapping sends one assignment to several targets.
     """
     import pandas as pd
 
@@ -38,7 +38,7 @@ def match(mapping: FeedMapping, pairs: pd.DataFrame) -> pd.DataFrame:
     outcome["row"] = outcome["row"].astype("Int64")
     outcome["reason"] = outcome["reason"].where(outcome["row"].notna(), "assignment_unmapped")
     matched = wanted.iloc[outcome["pair"].to_numpy()].reset_index(drop=True)
-    return matched.assign(row=outcome["row"].array, reason=outcome["reason"].array)
+    return matched.assign(row=outcome["row"].array, reason=outcome["reason"].astype("str").array)
 
 
 def _rows(mapping: FeedMapping) -> pd.DataFrame:

@@ -44,8 +44,8 @@ _SENTENCES = {
     "date_parsing": "must be a date like 2026-01-31",
     "date_from_datetime_parsing": "must be a date like 2026-01-31",
     "literal_error": "must be {expected}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than_equal": "must be at most {le}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
     "value_error": "{error}",
 }
 

@@ -1,0 +1,226 @@
+"""Whole mappings: defaults, versions, the heads for Dag files, and what the check says beside faults."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pytest
+
+from include.errors import ConfigurationError
+from include.mappings.loader import check_all, feeds, load_feed, schema_for
+from include.mappings.schemas import slugs
+from include.settings import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.mappings.conftest import Folder
+
+SHIPPED = PROJECT_ROOT / "include" / "mappings"
+
+
+def test_what_a_feed_leaves_out_has_the_documented_default(folder: Folder) -> None:
+    mapping = load_feed(folder.epic().path, "epic")
+    schema = schema_for("epic_on_call_finder")
+    assert (mapping.schedule, mapping.window, mapping.layout) == (schema.schedule, schema.window, schema.layout)
+    assert mapping.destination.model_dump() == {
+        "connection": "callboard_sandbox_sftp",
+        "folder": "/epic",
+        "file_name": "oncall.csv",
+        "publish": "posix_rename",
+    }
+    assert (mapping.status, mapping.environment, mapping.time_zone) == ("default-unconfirmed", "production", None)
+    assert [row.assignment_id for row in mapping.table] == ["1001", "1002"]
+    assert mapping.table[1].ignore
+
+
+def test_the_default_layout_of_the_on_call_file_is_the_documented_one(folder: Folder) -> None:
+    layout = load_feed(folder.epic().path, "epic").layout
+    assert layout is not None
+    assert ",".join(column.header for column in layout.columns) == (
+        "EpicTeamID,TeamName,ProviderID,ProviderName,Role,StartDate,StartTime,EndDate,EndTime,CallOrder,Notes,TeamComment,"
+        "SourceSlotID"
+    )
+
+
+def test_a_layout_or_window_says_only_what_differs(folder: Folder) -> None:
+    folder.epic(yaml=folder.epic_yaml + "layout: {delimiter: ';'}\nwindow: {future_days: 3}\n")
+    mapping = load_feed(folder.path, "epic")
+    default = schema_for("epic_on_call_finder").layout
+    assert mapping.layout is not None and default is not None and mapping.window is not None
+    assert mapping.layout.delimiter == ";"
+    assert mapping.layout.columns == default.columns
+    assert (mapping.window.past_days, mapping.window.future_days) == (1, 3)
+
+
+def test_a_test_environment_has_its_own_folder_and_stream(folder: Folder) -> None:
+    mapping = load_feed(folder.epic(yaml=folder.epic_yaml + "environment: test\n").path, "epic")
+    assert (mapping.destination.folder, mapping.stream) == ("/epic/test", "epic@test")
+
+
+def test_rosters_and_lists_are_part_of_the_mapping(folder: Folder) -> None:
+    folder.kronos(
+        yaml="integration: kronos_workforce_dimensions\npersonnel_id: ids.kronos\npersonnel_id_roster: people.csv\n"
+        "settings: {comments: words.csv}\n"
+    )
+    folder.write("people.csv", "\ufeffpersonnel_id\r\n007\r\n\r\n008\r\n").write("words.csv", 'comment\n"Late, sick"\n')
+    mapping = load_feed(folder.path, "kronos")
+    assert mapping.personnel_id_roster == {"007", "008"}
+    assert mapping.lists == {"comments": frozenset({"Late, sick"})}
+    before = mapping.version
+    folder.write("words.csv", "comment\nOther\n")
+    assert load_feed(folder.path, "kronos").version != before
+
+
+def test_byte_order_marks_and_spreadsheet_habits_are_tolerated(folder: Folder) -> None:
+    plain = load_feed(folder.epic().path, "epic")
+    padded = (
+        folder.epic_csv.replace("true", "TRUE").replace("T-1", ' "T-1" '.strip()).replace("\n", "\r\n") + ",,,,,,,\r\n"
+    )
+    folder.epic(yaml="\ufeff" + folder.epic_yaml, csv="\ufeff" + padded)
+    assert load_feed(folder.path, "epic") == plain
+
+
+def test_the_version_is_that_of_the_content_not_of_its_spelling(folder: Folder) -> None:
+    version = load_feed(folder.epic().path, "epic").version
+    folder.epic(yaml="# a comment\n" + folder.epic_yaml + 'schedule: "*/5 * * * *"\nlimits: {deletes: 500}\n')
+    assert load_feed(folder.path, "epic").version == version
+    folder.epic(yaml=folder.epic_yaml + "limits: {deletes: 501}\n")
+    assert load_feed(folder.path, "epic").version != version
+
+
+def test_required_becomes_regular_in_any_letter_case(folder: Folder) -> None:
+    csv = "assignment_id,segment_type,comment\n1,REQUIRED,c\n2,regular,c\n3,Break,c\n4,,c\n"
+    mapping = load_feed(folder.kronos(csv=csv).path, "kronos")
+    assert [row.segment_type for row in mapping.table] == ["Regular", "Regular", "Break", None]
+
+
+def test_heads_say_what_a_dag_needs(folder: Folder) -> None:
+    (head,) = feeds(folder.kronos().path)
+    assert (head.feed, head.integration, head.schedule, head.environment, head.error) == (
+        "kronos",
+        "kronos_workforce_dimensions",
+        "0 2 * * *",
+        "production",
+        None,
+    )
+    assert head.recipients.administrators == ("schedules@example.org",)
+
+
+def test_a_wrong_feed_leaves_the_others_alone(folder: Folder) -> None:
+    folder.epic().kronos()
+    folder.write("broken.yaml", "integration: [\n")
+    folder.write(
+        "wrong.yaml",
+        "integration: epic_on_call_finder\npersonnel_id: nothing\nrecipients: {administrators: [a@example.org]}\n",
+    )
+    heads = {head.feed: head for head in feeds(folder.path)}
+    assert [feed for feed, head in heads.items() if head.error is None] == ["epic", "kronos"]
+    assert heads["wrong"].integration == "epic_on_call_finder"
+    assert heads["wrong"].recipients.administrators == ("a@example.org",)
+    assert heads["broken"].integration is None
+    assert "broken.yaml:2" in str(heads["broken"].error)
+    assert load_feed(folder.path, "epic").feed == "epic"
+    assert {found.feed for found in check_all(folder.path) if found.faults} == {"broken", "wrong"}
+
+
+def test_a_broken_feed_named_like_an_integration_is_shown_by_its_dag_file(folder: Folder) -> None:
+    folder.write("epic_on_call_finder.yaml", "integration: [\n")
+    (head,) = feeds(folder.path)
+    assert head.integration == "epic_on_call_finder"
+
+
+def test_a_head_does_not_need_the_tables(folder: Folder) -> None:
+    folder.epic()
+    (folder.path / "epic.csv").unlink()
+    assert feeds(folder.path)[0].error is None
+
+
+def test_parsing_dag_files_imports_nothing_heavy(folder: Folder) -> None:
+    folder.epic()
+    code = (
+        "import sys; from pathlib import Path; from include.mappings.loader import feeds; "
+        f"assert feeds(Path({str(folder.path)!r})); "
+        "sys.exit(','.join(sorted({'pandas', 'numpy', 'pyarrow', 'duckdb', 'airflow'} & set(sys.modules))) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+
+
+def test_a_folder_that_is_not_there_is_a_wrong_setting(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        feeds(tmp_path / "nowhere")
+
+
+def test_an_unknown_integration_names_the_nearest() -> None:
+    with pytest.raises(ConfigurationError, match="did you mean 'epic_on_call_finder'"):
+        schema_for("epic_oncall_finder")
+
+
+def test_warnings_are_not_faults(folder: Folder) -> None:
+    folder.epic(
+        yaml="integration: epic_on_call_finder\npersonnel_id: custom1\nwindow: {past_days: 1, future_days: 400}\n"
+    )
+    folder.kronos(
+        yaml="integration: kronos_workforce_dimensions\npersonnel_id: custom2\nsettings: {comments: words.csv}\n"
+        "recipients: {customer_it: [it@example.org]}\n"
+    )
+    folder.write("words.csv", "comment\nOther\n").write("kronso.csv", "x\n").write("new.yml", "x\n")
+    checked = {found.feed: found for found in check_all(folder.path, known_assignments={"1001"})}
+    assert not any(found.faults for found in checked.values())
+    said = [str(warning) for found in checked.values() for warning in found.warnings]
+    anchor = (
+        "kronos.yaml: settings.recurrence.anchor is left out: pay periods are counted from 2026-01-04; "
+        "confirm it with payroll"
+    )
+    comments = (
+        "kronos.yaml: 1 row(s) of kronos.csv have a comment that words.csv does not list; "
+        "their slots are rejected as comment_unknown"
+    )
+    assert said == [
+        "epic.yaml:3: 'window' is larger than recommended (7 past and 60 future days)",
+        "epic.yaml: 'recipients' names nobody: no mail is sent about this feed",
+        "epic.csv:3 [assignment_id]: 1 row(s), the first one here, are for assignments that the schedule store lacks",
+        anchor,
+        comments,
+        "kronso.csv: is not used by any feed: did you mean 'kronos.csv'?",
+        "new.yml: is not read: a feed's file ends in .yaml",
+    ]
+
+
+@pytest.mark.parametrize("slug", sorted(slugs()))
+def test_a_schema_does_not_contradict_itself(slug: str) -> None:
+    schema = schema_for(slug)
+    assert schema.slug == slug
+    assert set(schema.key) <= set(schema.record)
+    assert schema.table is None or set(schema.required) | set(schema.target) <= set(schema.table.model_fields)
+    if schema.layout is not None:
+        assert {column.field for column in schema.layout.columns} <= set(schema.record)
+    assert set(schema.list_files) <= set(schema.settings.model_fields)
+
+
+def test_the_mappings_that_ship_are_right() -> None:
+    assert [str(fault) for found in check_all(SHIPPED) for fault in found.faults] == []
+    heads = {head.feed for head in feeds(SHIPPED)}
+    assert heads >= {"epic_on_call_finder", "kronos_workforce_dimensions"}
+
+
+def test_pay_periods_begin_on_a_sunday_by_default() -> None:
+    from include.mappings.schemas.kronos_workforce_dimensions import DEFAULT_ANCHOR
+
+    assert date.weekday(DEFAULT_ANCHOR) == 6
+
+
+def test_a_thousand_feeds_are_read(folder: Folder) -> None:
+    for number in range(1000):
+        folder.epic(feed=f"epic_{number}")
+    began = time.monotonic()
+    heads = feeds(folder.path)
+    seconds = time.monotonic() - began
+    sys.stdout.write(f"1,000 feeds read in {seconds:.2f} s\n")
+    assert len(heads) == 1000
+    assert all(head.error is None for head in heads)
