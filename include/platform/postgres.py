@@ -117,10 +117,13 @@ class EmbeddedPostgres:
     def start(self) -> None:
         """Run the server as a child of this process, in a session of its own; it ends when this process ends."""
         self.ensure_initialised()
-        with_parent = ["setpriv", "--pdeathsig=INT"] if shutil.which("setpriv") else []
+        command = self.command()
+        if shutil.which("setpriv"):
+            # To be asked for last: a change of the user would forget it.
+            command = ["setpriv", "--pdeathsig=INT", *(command[1:] if command[0] == "setpriv" else command)]
         with self.log_file.open("wb") as log:
             process = subprocess.Popen(
-                [*with_parent, *self.command()],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,6 +97,20 @@ def test_a_killed_server_starts_again(server):
 
     with psycopg.connect(server.admin_dsn()) as connection:
         assert connection.execute("SELECT value FROM kept").fetchone() == (42,)
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv (util-linux)")
+def test_it_ends_with_the_process_that_started_it(server):
+    child = os.fork()
+    if child == 0:
+        server.start()
+        os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+    deadline = time.monotonic() + 20
+    while (server.data / "postmaster.pid").exists():  # removed at the end of an orderly shutdown
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_lock_file_whose_number_is_reused_by_another_process_does_not_block(server):

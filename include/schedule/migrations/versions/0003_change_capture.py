@@ -3,9 +3,8 @@
 Who changed it: the setting ``callboard.user`` of the session or transaction, else the database role. An update that
 changes nothing leaves no trace and keeps ``modified_at``. TRUNCATE is refused, because it could not be recorded.
 
-A restore keeps the change log and ``modified_at`` as it reads them: with ``SET LOCAL callboard.restore = 'on'`` nothing
-is recorded and ``modified_at`` is stored as given. Nothing else may set it. It must afterwards move the sequence of
-``change_logs.change_id`` behind the highest one that it stored.
+A restore brings a change log and ``modified_at`` back as they were: it switches these triggers off for its transaction,
+which only the tables' owner can (:mod:`include.schedule.importing`). No setting of a session does.
 """
 
 from alembic import op
@@ -32,16 +31,8 @@ KEYS = {
 def upgrade() -> None:
     """Create the functions, and their triggers on every table."""
     op.execute("""
-        CREATE FUNCTION schedule.restoring() RETURNS boolean LANGUAGE sql STABLE AS $$
-            SELECT coalesce(current_setting('callboard.restore', true), '') = 'on'
-        $$;
-
         CREATE FUNCTION schedule.touch() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-            IF schedule.restoring() THEN
-                NEW.modified_at := coalesce(NEW.modified_at, now());
-                RETURN NEW;
-            END IF;
             IF TG_OP = 'UPDATE' THEN
                 NEW.modified_at := OLD.modified_at;
                 IF NEW IS NOT DISTINCT FROM OLD THEN
@@ -64,9 +55,6 @@ def upgrade() -> None:
                 (SELECT string_agg(format('o.%1$I = n.%1$I', key), ' AND ') FROM unnest(TG_ARGV) AS key);
             changes text;
         BEGIN
-            IF schedule.restoring() THEN
-                RETURN NULL;
-            END IF;
             IF TG_OP = 'INSERT' THEN
                 changes := format('SELECT %s, ''insert'', NULL::jsonb, to_jsonb(r) FROM new_rows AS r', entity_id);
             ELSIF TG_OP = 'DELETE' THEN
@@ -94,7 +82,7 @@ def upgrade() -> None:
 
         CREATE FUNCTION schedule.wake() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-            IF EXISTS (SELECT FROM new_rows) AND NOT schedule.restoring() THEN
+            IF EXISTS (SELECT FROM new_rows) THEN
                 PERFORM pg_notify('callboard_changes', '');
             END IF;
             RETURN NULL;
