@@ -203,6 +203,18 @@ def phrases(*parts: pd.Series[str], between: str = " ") -> pd.Series[str]:
     return text
 
 
+def shortened(texts: pd.Series[str], lengths: int | pd.Series[Any]) -> pd.Series[str]:
+    """Cut each text to its number of characters, and the blanks that then stand at its end; nothing left is null."""
+    import pandas as pd
+
+    lengths = pd.Series(lengths, index=texts.index)
+    long = (texts.str.len() > lengths).fillna(value=False).to_numpy(dtype=bool)
+    cut = texts.to_numpy(dtype=object, copy=True)
+    pairs = zip(cut[long], lengths[long], strict=True)
+    cut[long] = [text[: max(int(length), 0)].rstrip(" ") or None for text, length in pairs]
+    return pd.Series(cut, index=texts.index, dtype="str")
+
+
 def call_order(lines: Lines) -> pd.Series[Any]:
     """Who is called first (``Int64``): the mapping row's word, else the slot's, else the assignment's."""
     order = lines.row("call_order").astype("Int64")

@@ -54,16 +54,18 @@ def on_call_records(extract: SlotExtract, mapping: FeedMapping, verdict: Verdict
 def notes(lines: Lines, max_length: int | None) -> pd.Series[str]:
     """Prefix, slot note, a placeholder's contact information and the assignment's information, as one line.
 
-    ``max_length`` counts characters; what is longer is cut at the end.
+    ``max_length`` counts characters. What is longer is cut at the end, but a placeholder's contact information is not:
+    prefix and note make room for it, because half a phone number is worse than none.
     """
-    information = lines.assignment("information").where(common.is_true(lines.row("include_assignment_information")))
-    text = common.phrases(
-        common.one_line(lines.row("note_prefix")),
-        common.one_line(lines.slot("note")),
-        _contact(lines),
-        common.one_line(information),
-    )
-    return text if max_length is None else text.str.slice(0, max_length).str.rstrip(" ")
+    text = common.phrases(common.one_line(lines.row("note_prefix")), common.one_line(lines.slot("note")))
+    contact = _contact(lines)
+    wanted = common.is_true(lines.row("include_assignment_information"))
+    information = common.one_line(lines.assignment("information").where(wanted))
+    if max_length is None:
+        return common.phrases(text, contact, information)
+    room = max_length - (contact.str.len() + 1).fillna(0)
+    text = common.phrases(common.shortened(text, room), contact, information)
+    return common.shortened(text, max_length)
 
 
 def _contact(lines: Lines) -> pd.Series[str]:
