@@ -1,0 +1,87 @@
+"""Airflow's own database: made by :func:`create_airflow_database`, then brought up to date by this module as a program.
+
+`python -m include.platform.airflow_database` is a process of its own, because importing Airflow takes seconds that
+other preparations can use. In one go: the tables, the administrator's account (without building FAB's whole web
+application for it), and the end of jobs that were killed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def create_airflow_database(admin_dsn: str, name: str, password: str) -> None:
+    """Create the role and the database ``name`` where they are missing; set the role's password. Safe to repeat.
+
+    Its commits do not wait for the disk: Airflow makes thousands of small ones. A killed server may forget its last
+    half second of Airflow's bookkeeping, and a task then runs again, which the ledger makes harmless.
+    """
+    import psycopg
+    from psycopg import sql
+
+    role = sql.Identifier(name)
+    with psycopg.connect(admin_dsn, autocommit=True) as server:
+        if not server.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).rowcount:
+            server.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
+        server.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, sql.Literal(password)))
+        if not server.execute("SELECT FROM pg_database WHERE datname = %s", [name]).rowcount:
+            server.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(role, role))
+            server.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(role))
+        server.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(role))
+
+
+def main() -> int:
+    """Migrate, and set the account of ``CALLBOARD_AIRFLOW_USER`` to ``CALLBOARD_AIRFLOW_PASSWORD``."""
+    from airflow.utils.db import upgradedb
+    from airflow.utils.providers_configuration_loader import providers_configuration_loaded
+
+    providers_configuration_loaded(upgradedb)()
+    set_administrator(os.environ["CALLBOARD_AIRFLOW_USER"], os.environ["CALLBOARD_AIRFLOW_PASSWORD"])
+    end_jobs_of_dead_processes()
+    return 0
+
+
+def set_administrator(user_name: str, password: str) -> None:
+    """Create the account with the role Admin, or give it this password.
+
+    Airflow's API server fills the role with its permissions when it starts.
+    """
+    from airflow.providers.fab.auth_manager.models import Role, User
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+    from werkzeug.security import check_password_hash, generate_password_hash
+
+    with create_session() as session:
+        role = session.scalar(select(Role).where(Role.name == "Admin"))
+        if role is None:
+            role = Role(name="Admin")
+            session.add(role)
+        user = session.scalar(select(User).where(User.username == user_name))
+        if user is None:
+            user = User(
+                username=user_name, first_name="Callboard", last_name="Administrator", email=f"{user_name}@localhost"
+            )
+            session.add(user)
+        if not user.password or not check_password_hash(user.password, password):
+            user.password = generate_password_hash(password, method="scrypt")
+        user.active = True
+        if role not in user.roles:
+            user.roles.append(role)
+
+
+def end_jobs_of_dead_processes() -> None:
+    """Mark every running job as failed: this is called while no process of Airflow lives.
+
+    A new scheduler then takes the killed one's tasks over at once, instead of waiting for missed heartbeats.
+    """
+    from airflow.jobs.job import Job, JobState
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    with create_session() as session:
+        session.execute(update(Job).where(Job.state == JobState.RUNNING).values(state=JobState.FAILED))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""The environment of every process that `make run` starts: one place that says what they are told."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from include.database import LEDGER_ROLE, SCHEDULE_ROLE
+from include.platform.access import AIRFLOW_USER, SFTP_USER
+from include.platform.leftovers import MARK
+from include.platform.ports import HOST
+from include.settings import PROJECT_ROOT, default_time_zone, mappings_folder
+
+if TYPE_CHECKING:
+    from include.platform.generated import Generated
+    from include.platform.state import State
+
+DATABASE, AIRFLOW_DATABASE = "callboard", "airflow"
+PORT_NAMES = ("postgres", "sftp", "sftp_control")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one start decided before any process runs."""
+
+    state: State
+    port: int  # Airflow's, chosen by the user
+    ports: dict[str, int]  # of PORT_NAMES
+    generated: Generated
+    sftp_host_key: str  # its public half
+
+    @property
+    def url(self) -> str:
+        """Where Airflow answers."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def schedule_dsn(self) -> str:
+        """The schedule store, under its role."""
+        return self._dsn(SCHEDULE_ROLE, self.generated.schedule_password, DATABASE)
+
+    @property
+    def ledger_dsn(self) -> str:
+        """The ledger, under its role."""
+        return self._dsn(LEDGER_ROLE, self.generated.ledger_password, DATABASE)
+
+    @property
+    def airflow_dsn(self) -> str:
+        """Airflow's own database, under its role."""
+        return self._dsn(AIRFLOW_DATABASE, self.generated.airflow_database_password, AIRFLOW_DATABASE)
+
+    def _dsn(self, role: str, password: str, database: str) -> str:
+        return f"postgresql://{role}:{password}@{HOST}:{self.ports['postgres']}/{database}"
+
+
+def platform_environment(plan: Plan, postgres_command: list[str]) -> dict[str, str]:
+    """This process's environment, and what the platform decides; ``CALLBOARD_NOW`` passes through as it is."""
+    state, secret = plan.state, plan.generated
+    return {
+        **os.environ,
+        MARK: str(state.var),
+        "PYTHONPATH": str(PROJECT_ROOT),
+        "PYTHONUNBUFFERED": "1",
+        **_supervisor_variables(plan, postgres_command),
+        "CALLBOARD_VAR": str(state.var),
+        "CALLBOARD_MAPPINGS": str(mappings_folder()),
+        "CALLBOARD_TIME_ZONE": default_time_zone(),
+        "CALLBOARD_SCHEDULE_DSN": plan.schedule_dsn,
+        "CALLBOARD_LEDGER_DSN": plan.ledger_dsn,
+        "CALLBOARD_AIRFLOW_USER": AIRFLOW_USER,
+        "CALLBOARD_AIRFLOW_PASSWORD": secret.airflow_password,
+        "AIRFLOW_HOME": str(state.airflow),
+        "AIRFLOW_CONFIG": str(PROJECT_ROOT / "config" / "airflow.cfg"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT_ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT_ROOT / "plugins"),
+        "AIRFLOW__CORE__FERNET_KEY": secret.fernet_key,
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": plan.airflow_dsn.replace("postgresql:", "postgresql+psycopg2:", 1),
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(state.airflow / "logs"),
+        "AIRFLOW__API__PORT": str(plan.port),
+        "AIRFLOW__API__BASE_URL": plan.url,
+        "AIRFLOW__API__SECRET_KEY": secret.session_key,
+        "AIRFLOW__API_AUTH__JWT_SECRET": secret.jwt_secret,
+        "AIRFLOW__FAB__CONFIG_FILE": str(PROJECT_ROOT / "config" / "webserver_config.py"),
+        "AIRFLOW_CONN_CALLBOARD_SANDBOX_SFTP": _sftp_connection(plan),
+        # Process titles must not be written over the environment: the platform's processes are found by it.
+        "SPT_NOENV": "1",
+        # Great Expectations neither draws progress bars into task logs nor reports itself to its makers.
+        "TQDM_DISABLE": "1",
+        "GX_ANALYTICS_ENABLED": "false",
+    }
+
+
+def _supervisor_variables(plan: Plan, postgres_command: list[str]) -> dict[str, str]:
+    """What config/supervisord.conf refers to."""
+    return {
+        "CALLBOARD_PYTHON": sys.executable,
+        "CALLBOARD_RUN": str(plan.state.run),
+        "CALLBOARD_LOGS": str(plan.state.logs),
+        "CALLBOARD_KEYS": str(plan.state.keys),
+        "CALLBOARD_SOCKET": str(plan.state.socket()),
+        "CALLBOARD_POSTGRES_COMMAND": shlex.join(postgres_command),
+        "CALLBOARD_SFTP_PORT": str(plan.ports["sftp"]),
+        "CALLBOARD_SFTP_CONTROL_PORT": str(plan.ports["sftp_control"]),
+    }
+
+
+def _sftp_connection(plan: Plan) -> str:
+    return json.dumps(
+        {
+            "conn_type": "sftp",
+            "host": HOST,
+            "port": plan.ports["sftp"],
+            "login": SFTP_USER,
+            "extra": {"key_file": str(plan.state.keys / "sftp_client_key"), "host_keys": [plan.sftp_host_key]},
+        }
+    )

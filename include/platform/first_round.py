@@ -1,0 +1,137 @@
+"""The first round: one run of every feed, and the table of what became of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from include.platform.airflow_api import FINISHED, AirflowApi
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from include.platform.feeds import Feed
+
+_COUNTS = ("delivered", "pending", "excluded", "rejected")
+_GOOD = ("delivered", "unchanged")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One feed's line of the table; counts are None where no run got as far as counting."""
+
+    feed: str
+    state: str
+    counts: tuple[int | None, ...]
+    where: str
+
+    @property
+    def good(self) -> bool:
+        """Whether the partner holds what it should."""
+        return self.state in _GOOD
+
+
+def trigger_all(api: AirflowApi, feeds: Sequence[Feed], since: datetime) -> dict[str, str]:
+    """Unpause every feed's Dag and queue one run of each; returns the run ids by feed.
+
+    Airflow itself queues a run of a Dag whose clock struck while the platform was down (at the first start: of every
+    Dag). Where one was queued after ``since``, it is the feed's first run: a second one would only wait for it.
+    """
+    runs = {}
+    for feed in feeds:
+        api.unpause(feed.name)
+        latest = next(iter(api.runs(feed.name, limit=1)), None)
+        if latest is not None and latest["queued_at"] and datetime.fromisoformat(latest["queued_at"]) >= since:
+            runs[feed.name] = str(latest["dag_run_id"])
+        else:
+            runs[feed.name] = api.trigger(feed.name, note="First round of make run")
+    return runs
+
+
+def wait_for_round(
+    api: AirflowApi,
+    runs: dict[str, str],
+    summary_file: Path,
+    *,
+    pause: Callable[[], None],
+    note: Callable[[str], None],
+) -> dict[str, dict[str, Any] | None]:
+    """Wait until every run has finished; returns each feed's row of summary.json, None where no run wrote one.
+
+    ``pause`` is called between looks; it raises when the platform stops. A later run of the same feed (its own
+    schedule) may have replaced the row: it tells as much.
+    """
+    waiting = dict(runs)
+    rows: dict[str, dict[str, Any] | None] = {}
+    while waiting:
+        summary = read_summary(summary_file)
+        for feed, run_id in list(waiting.items()):
+            row = summary.get(feed)
+            if row is None or row["run_id"] != run_id:
+                if api.run_state(feed, run_id) not in FINISHED:
+                    continue
+                row = read_summary(summary_file).get(feed)  # it may have been written between the two looks
+            rows[feed] = row
+            del waiting[feed]
+        if waiting:
+            note(f"{len(runs) - len(waiting)} of {len(runs)} feeds, waiting for {_some(sorted(waiting))}")
+            pause()
+    return rows
+
+
+def read_summary(file: Path) -> dict[str, dict[str, Any]]:
+    """`summary.json` by feed; empty while there is none."""
+    try:
+        rows = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return {}
+    return {row["feed"]: row for row in rows}
+
+
+def table_rows(
+    feeds: Sequence[Feed], rows: dict[str, dict[str, Any] | None], problems: dict[str, str], var: Path
+) -> list[Row]:
+    """One row for every configured feed; ``problems`` says why a feed has no run."""
+    table = []
+    for feed in feeds:
+        found = rows.get(feed.name)
+        if found is None:
+            why = problems.get(feed.name, "its run failed before it counted: look at it in Airflow")
+            table.append(Row(feed.name, "failed", (None,) * len(_COUNTS), why))
+            continue
+        counts = tuple(found[name] for name in _COUNTS)
+        table.append(Row(feed.name, found["state"], counts, found.get("error") or _where(found["artifacts"], var)))
+    return table
+
+
+def as_table(rows: Sequence[Row]) -> Table:
+    """The table of the first round."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("feed", "state", *_COUNTS, "where"):
+        table.add_column(heading, justify="right" if heading in _COUNTS else "left", overflow="fold")
+    for row in rows:
+        numbers = ("-" if count is None else f"{count:,}" for count in row.counts)
+        table.add_row(row.feed, row.state, *numbers, row.where, style=None if row.good else "bold red")
+    return table
+
+
+def _where(artifacts: Sequence[str], var: Path) -> str:
+    if not artifacts:
+        return "-"
+    more = f" (+{len(artifacts) - 1})" if len(artifacts) > 1 else ""
+    return f"{shown_path(var / artifacts[0])}{more}"
+
+
+def shown_path(path: Path) -> str:
+    """The path as a person here would type it: relative where it is below the working directory."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,139 @@
+"""The processes of one platform: finding every one of them, and ending them in an order that loses no work.
+
+Each process that `make run` starts carries ``CALLBOARD_PLATFORM=<state directory>`` in its environment and hands it on
+to its children, so that all can be found after any of them was killed, whoever their parent is by then. Numbers alone
+are never trusted: a process is signalled only while it still is the one that was found.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psutil  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+MARK = "CALLBOARD_PLATFORM"
+SUPERVISOR, SCHEDULER, DATABASE = "", "scheduler", "postgres"  # programs of config/supervisord.conf
+_PROGRAM = "SUPERVISOR_PROCESS_NAME"  # supervisord sets it for its children
+_TASKS_SECONDS = 90
+_OTHERS_SECONDS = 20
+_DATABASE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Found:
+    """A living process of the platform, the program it belongs to, and its parent's number when it was found."""
+
+    process: psutil.Process
+    program: str
+    parent: int
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return int(self.process.pid)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless it has ended; a process that got its number later is left alone."""
+        try:
+            self.process.send_signal(number)
+        except psutil.NoSuchProcess:
+            return
+
+
+def platform_processes(mark: str) -> list[Found]:
+    """Every living process of the platform whose mark (its state directory) this is, without this one."""
+    found = []
+    for process in psutil.process_iter():
+        if process.pid == os.getpid():
+            continue
+        try:
+            environment = process.environ()
+            if environment.get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(Found(process, environment.get(_PROGRAM, SUPERVISOR), process.ppid()))
+        except (psutil.Error, OSError):
+            continue  # ended meanwhile, or another user's
+    return found
+
+
+def stop_leftovers(var: Path, say: Callable[[str], None]) -> None:
+    """End whatever an earlier platform left on ``var``: running tasks finish, the database goes last."""
+    mark = str(var)
+    found = platform_processes(mark)
+    if not found:
+        return
+    say(f"ending {len(found)} processes that an earlier start left behind")
+    # A living supervisor knows the right order itself; it gives its programs 90 s and less, one after the other.
+    _end(mark, lambda each: each.program == SUPERVISOR, signal.SIGTERM, 3 * _TASKS_SECONDS)
+    sweep(var)
+
+
+def sweep(var: Path) -> None:
+    """End what lives on ``var`` without a supervisor: the scheduler when its tasks are done, the database last."""
+    mark = str(var)
+    _end(mark, lambda each: each.program == SCHEDULER, signal.SIGTERM, _TASKS_SECONDS, idle=idle_orphans)
+    _end(mark, lambda each: each.program != DATABASE, signal.SIGTERM, _OTHERS_SECONDS)
+    _end(mark, lambda each: each.program == DATABASE, signal.SIGINT, _DATABASE_SECONDS)
+
+
+def end_at_once(var: Path) -> None:
+    """End everything without waiting for tasks; only the database still closes its files in order."""
+    mark = str(var)
+    _end(mark, lambda each: each.program != DATABASE, signal.SIGKILL, _OTHERS_SECONDS)
+    _end(mark, lambda each: each.program == DATABASE, signal.SIGINT, _DATABASE_SECONDS)
+
+
+def idle_orphans(schedulers: list[Found]) -> list[Found]:
+    """Those of a scheduler's processes that wait for work nobody will send: task workers whose scheduler was killed."""
+    numbers = {each.pid for each in schedulers}
+    parents = {each.parent for each in schedulers}
+    return [each for each in schedulers if each.parent not in numbers and each.pid not in parents]
+
+
+def end_idle_workers_of_dead_schedulers() -> None:
+    """Called by a new scheduler before it forks workers of its own. Workers in the middle of a task finish it."""
+    mark = os.environ.get(MARK)
+    if not mark:
+        return
+    mine = {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
+    others = [each for each in platform_processes(mark) if each.program == SCHEDULER and each.pid not in mine]
+    for worker in idle_orphans(others):
+        worker.signal(signal.SIGKILL)
+
+
+def _end(
+    mark: str,
+    which: Callable[[Found], bool],
+    number: signal.Signals,
+    seconds: float,
+    *,
+    idle: Callable[[list[Found]], list[Found]] = lambda _: [],
+) -> None:
+    """Signal the topmost processes of ``which``, wait until none or only ``idle`` ones are left, then kill these."""
+
+    def living() -> list[Found]:
+        return [each for each in platform_processes(mark) if which(each)]
+
+    found = living()
+    numbers = {each.pid for each in found}
+    for each in found:
+        if number == signal.SIGKILL or each.parent not in numbers:
+            each.signal(number)
+    deadline = time.monotonic() + seconds
+    while found and time.monotonic() < deadline:
+        time.sleep(0.1)
+        found = living()
+        if len(idle(found)) == len(found):
+            break
+    for each in found:
+        each.signal(signal.SIGKILL)
+    while found and time.monotonic() < deadline + _OTHERS_SECONDS:
+        time.sleep(0.05)
+        found = living()
