@@ -1,0 +1,174 @@
+"""A whole small world for a delivery test: store, ledger, mappings, a partner's SFTP server, and processes to kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from include.destinations.connection import ConnectionDetails
+from include.effects import Moment, observed_by
+from include.errors import FencedOut
+from include.integration import Changes, Integration, Sftp, Slots, Snapshot
+from include.run.deliver import Order, deliver
+from include.run.extract import extract
+from include.run.services import Services
+from include.run.transform import transform
+from include.run.validate import validate
+from include.schedule.importing import import_files
+from include.settings import Settings
+from tests.support import hospital
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from include.run.handed import Decided, Receipt
+    from tests.support.sftp_server import SftpServer
+
+EPIC, KRONOS = "epic_on_call_finder", "kronos_workforce_dimensions"
+Deliver = "Callable[[Integration, Decided, Services, Order | None], Any]"
+
+
+def integration(slug: str) -> Integration:
+    """The integration as its Dag file declares it."""
+    if slug == EPIC:
+        from include.transforms.epic_on_call_finder import on_call_records
+
+        return Integration(slug, "# Epic", Slots("window"), on_call_records, Snapshot(), Sftp())
+    from include.transforms.kronos_workforce_dimensions import scheduled_shifts
+
+    return Integration(slug, "# Kronos", Slots("pay_period"), scheduled_shifts, Changes(per_epoch=True), Sftp())
+
+
+@dataclass
+class World:
+    """Where everything is; ``folder`` is this world's own folder on the partner's server."""
+
+    services: Services
+    schedule_dsn: str
+    partner: Path
+    runs: int = 0
+
+    def run_id(self) -> str:
+        self.runs += 1
+        return f"run-{self.runs}"
+
+    def run(
+        self, slug: str, *, order: Order | None = None, run_id: str | None = None, how: Deliver = deliver
+    ) -> Receipt:
+        """All four steps in this process."""
+        receipt: Receipt = how(integration(slug), self.decide(slug, run_id), self.services, order)
+        return receipt
+
+    def decide(self, slug: str, run_id: str | None = None) -> Decided:
+        """The three steps before `deliver`."""
+        declared = integration(slug)
+        extracted = extract(declared, slug, run_id or self.run_id(), self.services)
+        return transform(declared, validate(extracted, self.services), self.services)
+
+    def store(self) -> Any:
+        import psycopg
+
+        return psycopg.connect(self.schedule_dsn)
+
+
+def build_world(database: Any, server: SftpServer, folder: Path, slots: int = 30) -> World:
+    """Load the small hospital, write both mappings, and give them folders of their own on the partner's server."""
+    import_files(
+        database.schedule_dsn,
+        hospital.Hospital.with_slots(slots).write(folder / "exchange"),
+        mode="replace",
+        user="test",
+    )
+    mappings = folder / "mappings"
+    mappings.mkdir()
+    place = f"/{folder.name}"
+    for slug, yaml, table in (
+        (EPIC, hospital.EPIC_YAML, hospital.EPIC_CSV),
+        (KRONOS, hospital.KRONOS_YAML, hospital.KRONOS_CSV),
+    ):
+        (server.root / folder.name / slug).mkdir(parents=True)
+        (mappings / f"{slug}.yaml").write_text(yaml.format(folder=f"{place}/{slug}"), encoding="utf-8")
+        (mappings / f"{slug}.csv").write_text(table, encoding="utf-8")
+    settings = Settings(
+        var=folder / "var",
+        mappings=mappings,
+        schedule_dsn=database.schedule_dsn,
+        ledger_dsn=database.ledger_dsn,
+        time_zone="America/New_York",
+    )
+    settings.var.mkdir()
+    details = ConnectionDetails(
+        name="callboard_sandbox_sftp",
+        host="127.0.0.1",
+        port=server.port,
+        login="callboard",
+        extra={"key_file": str(server.client_key), "host_keys": [server.host_key]},
+    )
+    return World(Services(settings, lambda _: details), database.schedule_dsn, server.root / folder.name)
+
+
+#: How a child ends whose run was overtaken by a newer one.
+OVERTAKEN = 3
+
+
+def start_child(work: Callable[[], Any], observer: Callable[[str, Moment], None] | None = None) -> int:
+    """Do ``work`` in a forked process; returns its pid. It exits with 0, 1 (it raised) or OVERTAKEN."""
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        with observed_by(observer) if observer else nullcontext():
+            work()
+        code = 0
+    except FencedOut:
+        code = OVERTAKEN
+    except BaseException:  # noqa: BLE001 - a child must never return into pytest
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def in_child(work: Callable[[], Any], observer: Callable[[str, Moment], None] | None = None) -> int:
+    """Do ``work`` in a forked process and wait for it; returns how it ended, minus the signal if it was killed."""
+    return os.waitstatus_to_exitcode(os.waitpid(start_child(work, observer), 0)[1])
+
+
+def kill_at(number: int, moment: Moment) -> Callable[[str, Moment], None]:
+    """An observer that kills its own process at the ``number``-th effect (from 1), before or after it."""
+    seen = {"before": 0, "after": 0}
+
+    def observer(_: str, now: Moment) -> None:
+        seen[now] += 1
+        if now == moment and seen["before"] == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return observer
+
+
+def effects_of(work: Callable[[], Any], file: Path) -> list[str]:
+    """The names of the side effects of ``work``, in order, counted in a run that is not disturbed."""
+    names: list[str] = []
+
+    def observer(name: str, moment: Moment) -> None:
+        if moment == "before":
+            names.append(name)
+
+    def counted() -> None:
+        try:
+            work()
+        finally:
+            file.write_text(json.dumps(names), encoding="utf-8")
+
+    assert in_child(counted, observer) == 0
+    found: list[str] = json.loads(file.read_text(encoding="utf-8"))
+    return found
