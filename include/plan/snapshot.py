@@ -79,7 +79,10 @@ def _array(column: pd.Series[Any], name: str, kind: str) -> Any:
     try:
         array = pa.array(column, from_pandas=True)
         if _fits(array.type, kind):
-            return array.cast(_arrow_type(kind))
+            cast = array.cast(_arrow_type(kind))
+            # A moment becomes a date by losing its time without a word: only midnights are dates.
+            if kind != "date" or cast.cast(array.type).equals(array):
+                return cast
     except (pa.ArrowException, UnicodeError, OverflowError):
         pass
     raise DataRejected(

@@ -12,7 +12,7 @@ from include.errors import ConfigurationError, DataRejected, StateDamaged
 from include.plan.diff import DeltaCounts, diff
 from tests.plan.strategies import MORNING, keys, moments, pairs, read, snapshots, write
 
-ON_DISK = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ON_DISK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NAMES = ["slot_id", "stop_utc", "role", "call_order", "hours", "free", "day", "start"]
 
 
