@@ -80,8 +80,8 @@ def _array(column: pd.Series[Any], name: str, kind: str) -> Any:
         array = pa.array(column, from_pandas=True)
         if _fits(array.type, kind):
             cast = array.cast(_arrow_type(kind))
-            # A moment becomes a date by losing its time without a word: only midnights are dates.
-            if kind != "date" or cast.cast(array.type).equals(array):
+            # Arrow makes a date of a moment by dropping its time without a word: only midnights are dates.
+            if not (kind == "date" and pa.types.is_timestamp(array.type)) or cast.cast(array.type).equals(array):
                 return cast
     except (pa.ArrowException, UnicodeError, OverflowError):
         pass
