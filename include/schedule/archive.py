@@ -14,7 +14,7 @@ import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import IO, TYPE_CHECKING, BinaryIO, Protocol
 
 from include.errors import Fault, ImportRejected
 from include.schedule.files import FILES
@@ -42,6 +42,10 @@ class ByteStream(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """Return up to ``size`` bytes, ``b""`` at the end."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
         ...
 
 
@@ -156,10 +160,11 @@ class _DirectoryFile:
 
     def read(self, size: int, /) -> bytes:
         data = self._stream.read(size)
-        if not data:
-            self._stream.close()
         self._budget.spend(len(data), self._name)
         return data
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 # --- zip -------------------------------------------------------------------------------------------------------------
@@ -263,14 +268,14 @@ def _member_opener(
 class _ZipMember:
     """A member's bytes, counted as they come out."""
 
-    def __init__(self, stream: object, member: zipfile.ZipInfo, name: str, budget: _Budget) -> None:
+    def __init__(self, stream: IO[bytes], member: zipfile.ZipInfo, name: str, budget: _Budget) -> None:
         self._stream = stream
         self._compressed = max(member.compress_size, 1)  # true: members do not overlap and lie within the file
         self._name, self._budget, self._produced = name, budget, 0
 
     def read(self, size: int, /) -> bytes:
         try:
-            data: bytes = self._stream.read(size)  # type: ignore[attr-defined]
+            data = self._stream.read(size)
         except _BROKEN_ZIP as error:
             raise _rejected([Fault(self._name, None, None, "is damaged in the zip")]) from error
         self._produced += len(data)
@@ -278,3 +283,6 @@ class _ZipMember:
         if self._produced > max(RATIO_CHECKED_FROM, MAX_RATIO * self._compressed):
             raise _rejected([Fault(self._name, None, None, f"unpacks to more than {MAX_RATIO} times its size")])
         return data
+
+    def close(self) -> None:
+        self._stream.close()

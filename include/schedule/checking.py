@@ -96,6 +96,13 @@ class FileCheck:
         good = [place not in bad for place in range(len(chunk.lines))]
         return list(compress(chunk.lines, good)), {name: list(compress(v, good)) for name, v in columns.items()}
 
+    def expect_keys_of(self, records: Iterable[list[str]]) -> None:
+        """Let other files refer to ``records``, which could not be read: their fault has been told."""
+        targets = self._known.keys.get(self._file.table)
+        place = next((position for column, position in self._columns if column.key), None)
+        if targets is not None and place is not None:
+            targets.update(record[place] for record in records if len(record) > place)
+
     def _check_column(self, column: Column, values: Sequence[str], lines: list[int], bad: set[int]) -> Sequence[str]:
         judge = self._judges[column.name]
         wrong = judge.judge(values)
@@ -137,10 +144,10 @@ class FileCheck:
             known.departments.update(_good_pairs(values("assignment_id"), values("department_id")))
         elif table == "schedule_periods":
             self._check_order_of_dates(values, lines, bad)
-            parts = zip(
-                *(values(name) for name in ("period_id", "department_id", "start_date", "end_date")), strict=True
-            )
-            known.periods.update((period, Period(*rest)) for period, *rest in parts if period != _BAD)
+            names = ("period_id", "department_id", "start_date", "end_date")
+            for period, department, start, end in zip(*(values(name) for name in names), strict=True):
+                usable = _BAD not in (start, end) and start <= end  # else its fault has been told: any day is good
+                known.periods[period] = Period(department, *((start, end) if usable else ("0000", "9999")))
         elif table == "requests":
             self._check_order_of_dates(values, lines, bad)
         elif table == "schedules":
@@ -165,15 +172,7 @@ class FileCheck:
                 continue
             if department is not None and period.department_id not in (department, _BAD):
                 self._fault(place, lines, bad, "period_id", "is a period of another department than the assignment's")
-            if (
-                day != _BAD
-                and not period.start_date <= day <= period.end_date
-                and _BAD
-                not in (
-                    period.start_date,
-                    period.end_date,
-                )
-            ):
+            if day != _BAD and not period.start_date <= day <= period.end_date:
                 self._fault(place, lines, bad, "slot_date", "is outside the schedule period")
         zones = [known.zones.get(department) if department else None for department in departments]
         starts = self._resolve("start", values, columns, zones, lines, bad)

@@ -6,6 +6,7 @@ change capture; what does not change leaves no trace.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -114,39 +115,36 @@ class _Import:
     def _stage(self, file: ExchangeFile, known: Known, stored: StoredDepartments) -> Staged | None:
         """Read, check and copy one file; ``None`` where its form does not allow it."""
         try:
-            csv_file = CsvFile(file, self._source.open_table[file.table](), self._faults)
-            header = csv_file.header
-            if header is None or not set(file.key) <= header.positions.keys():
-                known.keys.pop(file.table, None)  # whatever refers to it is judged with the mended file
-            if header is None:
-                return None
-            check = FileCheck(
-                file,
-                header,
-                known,
-                self._faults,
-                stored_departments=stored,
-                with_modified_at=self._mode == "restore",
-            )
-            staged = None
-            for chunk in csv_file.chunks():
-                lines, columns = check.check(chunk)
-                if self._faults:
-                    continue  # nothing will be applied: only look for the other faults
-                staged = staged or Staged(self._connection, file, check.column_names)
-                if lines:
-                    staged.copy(columns, len(lines))
+            with closing(self._source.open_table[file.table]()) as stream:
+                return self._read(CsvFile(file, stream, self._faults), file, known, stored)
         except ImportRejected as error:  # the archive broke while it was read
             self._faults.add_all(error.faults)
             known.keys.pop(file.table, None)
             return None
-        if file.table in known.keys or check.lines:
-            self._lines[file.table] = check.lines
+
+    def _read(self, csv_file: CsvFile, file: ExchangeFile, known: Known, stored: StoredDepartments) -> Staged | None:
+        header = csv_file.header
+        if header is None or not set(file.key) <= header.positions.keys():
+            known.keys.pop(file.table, None)  # whatever refers to it is judged with the mended file
+        if header is None:
+            return None
+        restoring = self._mode == "restore"
+        check = FileCheck(file, header, known, self._faults, stored_departments=stored, with_modified_at=restoring)
+        self._lines[file.table] = check.lines
+        staged = None
+        for chunk in csv_file.chunks():
+            lines, columns = check.check(chunk)
+            if self._faults:
+                continue  # nothing will be applied: only look for the other faults
+            staged = staged or Staged(self._connection, file, check.column_names)
+            if lines:
+                staged.copy(columns, len(lines))
+        check.expect_keys_of(csv_file.guessed)
         return staged
 
     def _check_against_the_rest_of_the_store(self, known: Known) -> None:
         if self._mode == "replace":
-            report_left_behind(self._connection, self._present, self._lines, self._faults)
+            report_left_behind(self._connection, known, self._present, self._faults)
         if self._mode == "merge" or "schedules" not in self._present:
             report_moved_parents(self._connection, known, self._lines, self._faults)
 
@@ -169,6 +167,7 @@ class _Import:
             raise self._rejected() from None  # the original quotes values
         if self._mode == "restore":
             self._connection.execute(_CONTINUE_CHANGE_IDS)
+            self._connection.execute("SELECT pg_notify('callboard_changes', '')")  # its trigger was off, too
         return ImportResult(
             {
                 one.file.file_name: Counts(added, updated, removed[one.file.file_name], one.rows - added - updated)

@@ -132,13 +132,18 @@ def _field_limit() -> Iterator[None]:
 
 
 class CsvFile:
-    """One exchange file being read. ``header`` is set after construction; ``None`` where no row can be understood."""
+    """One exchange file being read.
+
+    ``header`` is set after construction; ``None`` where no row can be understood. ``guessed`` are the fields of records
+    with faults of form, as far as they can be guessed: good enough to know which keys the file has.
+    """
 
     def __init__(self, file: ExchangeFile, stream: ByteStream, faults: FaultList) -> None:
         self._name = file.file_name
         self._faults = faults
         self._lines = _Lines(stream)
         self._reader = csv.reader(self._lines, strict=True)
+        self.guessed: list[list[str]] = []
         with _field_limit():
             self.header = self._read_header(file)
 
@@ -169,6 +174,7 @@ class CsvFile:
             elif row:  # an empty line is no record
                 line = source.number - len(source.of_record) + 1
                 faults.add(name, line, None, f"has {len(row)} fields, the header has {width}")
+                self.guessed.append(row)
         return True
 
     def _next_record(self) -> list[str] | None:
@@ -188,6 +194,7 @@ class CsvFile:
         if sum([line.count('"') for line in source.of_record]) % 2:
             # csv takes a quote inside an unquoted field for a character; RFC 4180 does not.
             self._faults.add(self._name, source.number - len(source.of_record) + 1, None, "has an unbalanced quote")
+            self.guessed.append(row)
             return []
         return row
 
@@ -201,6 +208,8 @@ class CsvFile:
         else:
             message = "has an unbalanced quote"
         self._faults.add(self._name, line, None, message)
+        if source.of_record:
+            self.guessed.append([field.strip('"') for field in source.of_record[0].rstrip("\r\n").split(",")])
         # A quote that is never closed swallows the lines after it: they are read again, for their own faults.
         source.step_back_to_second_line()
         self._reader = csv.reader(source, strict=True)

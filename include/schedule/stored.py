@@ -75,22 +75,19 @@ def stored_departments(connection: Connection) -> StoredDepartments:
     return look_up
 
 
-def report_left_behind(
-    connection: Connection, replaced: Collection[str], lines: Mapping[str, Lines], faults: FaultList
-) -> None:
-    """Report what a replaced table would leave out although rows of tables outside the import refer to it.
-
-    ``lines``: by table of the import, the line of each key; tables whose keys could not be read are not in it.
-    """
+def report_left_behind(connection: Connection, known: Known, replaced: Collection[str], faults: FaultList) -> None:
+    """Report what a replaced table would leave out although rows of tables outside the import refer to it."""
     for child in FILES:
         if child.table in replaced:
             continue
         for column in child.columns:
-            if not column.references or column.references[0] not in lines:
+            if not column.references or column.references[0] not in replaced:
                 continue
             parent, parent_key = column.references
+            kept = known.keys.get(parent)
+            if kept is None:  # it could not be read
+                continue
             query = f'SELECT "{column.name}", count(*) FROM schedule.{child.table} GROUP BY 1'
-            kept = lines[parent]
             rows = connection.execute(query).fetchall()
             left_behind = sum(int(str(count)) for value, count in rows if value is not None and value not in kept)
             if left_behind:
