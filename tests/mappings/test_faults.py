@@ -254,3 +254,11 @@ def test_ids_of_a_roster_are_never_shown(folder: Folder) -> None:
 
 def _bytes(content: str | bytes) -> bytes:
     return content.encode() if isinstance(content, str) else content
+
+
+def test_a_list_outside_the_folder_is_not_even_opened(folder: Folder) -> None:
+    (folder.path.parent / "outside.csv").write_text("secret\nx\n")
+    folder.kronos(yaml=KRONOS + "settings:\n  comments: ../outside.csv\n")
+    assert faults_of(folder, "kronos") == [
+        "kronos.yaml:4: 'settings.comments' must be the plain name of a .csv file in the mappings folder"
+    ]
