@@ -6,6 +6,7 @@ meets with it follows from the schedule alone. All cases together touch less tha
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -36,6 +37,9 @@ NOTES = (
     "Cover until relief arrives. " * 40,
 )
 
+#: Days from today that decide who has few calls.
+_WINDOW = range(-2, 16)
+
 
 def add_awkward_cases(hospital: Hospital) -> None:
     """Make every case, each on people and slots that no other case has touched."""
@@ -48,45 +52,45 @@ class _Cast:
     """Finds slots of the coming days, and keeps the cases apart: nobody plays in two."""
 
     def __init__(self, hospital: Hospital) -> None:
-        self._today = hospital.today
         self._duties = {item.assignment_id: item.duty for item in hospital.assignments}
         self._people = {person.emp_id: person for person in hospital.personnel}
         self._slots: dict[tuple[int, str], list[Slot]] = {}
+        call = {item.assignment_id for item in hospital.assignments if item.assignment_type == "Call"}
+        calls: Counter[str | None] = Counter()
         for slot in hospital.schedules:
             place = ((slot.slot_date - hospital.today).days, self._duties[slot.assignment_id])
             self._slots.setdefault(place, []).append(slot)
+            if slot.assignment_id in call and place[0] in _WINDOW:
+                calls[slot.emp_id] += 1
+        self._calls = calls
         self._taken = {person.emp_id for person in hospital.personnel if person.is_placeholder}
 
     def slots(self, duty: str, *days: int) -> Iterator[Slot]:
-        """Yield slots of ``duty``, so many days from today, whose holders play in no case yet; they do from now on."""
-        for day in days:
-            for slot in self._slots.get((day, duty), []):
-                if slot.emp_id is not None and slot.emp_id not in self._taken:
-                    self._taken.add(slot.emp_id)
-                    yield slot
+        """Yield slots of ``duty``, so many days from today, whose holders play in no case yet; they do from now on.
+
+        Who has few calls comes first: the less is rejected on their account.
+        """
+        candidates = [slot for day in days for slot in self._slots.get((day, duty), [])]
+        for slot in sorted(candidates, key=lambda slot: self._calls[slot.emp_id]):
+            if slot.emp_id is not None and slot.emp_id not in self._taken:
+                self._taken.add(slot.emp_id)
+                yield slot
 
     def holder(self, duty: str, *days: int) -> Person:
-        """Answer somebody new who holds ``duty`` on the first of the days that has one."""
+        """Answer somebody new who holds ``duty`` on one of the days."""
         return self.person(next(self.slots(duty, *days)))
 
     def person(self, slot: Slot) -> Person:
         """Answer who holds the slot."""
         return self._people[slot.emp_id or ""]
 
-    def department_slots(self, department: str, duty: str, *days: int) -> Iterator[Slot]:
-        """Yield slots of one department's duty, whoever holds them."""
-        for day in days:
-            for slot in self._slots.get((day, duty), []):
-                if slot.period_id.endswith(department):
-                    yield slot
-
 
 def _epic_ids(_: Hospital, cast: _Cast) -> None:
-    """Spoil Epic IDs of residents on call tomorrow: none, a blank in the middle, one ID for two people."""
-    cast.holder("resident_call", 1).custom1 = None
-    broken = cast.holder("resident_call", 1)
+    """Spoil Epic IDs of technicians soon on call: none, a blank in the middle, one ID for two people."""
+    cast.holder("staff_call", 1, 2, 3).custom1 = None
+    broken = cast.holder("staff_call", 1, 2, 3)
     broken.custom1 = f"{(broken.custom1 or '')[:3]} {(broken.custom1 or '')[3:]}"
-    cast.holder("resident_call", 1).custom1 = cast.holder("resident_call", 1).custom1
+    cast.holder("staff_call", 1, 2, 3).custom1 = cast.holder("staff_call", 1, 2, 3).custom1
 
 
 def _kronos_numbers(_: Hospital, cast: _Cast) -> None:
@@ -105,15 +109,15 @@ def _employee_numbers(_: Hospital, cast: _Cast) -> None:
 
 
 def _tigerconnect_users(_: Hospital, cast: _Cast) -> None:
-    """Spoil TigerConnect users of residents on call tomorrow: none, and one with a blank at its end."""
-    cast.holder("resident_call", 1, 2).custom4 = None
-    trailing = cast.holder("resident_call", 1, 2)
+    """Spoil TigerConnect users of residents soon on call: none, and one with a blank at its end."""
+    cast.holder("resident_call", 1, 2, 3).custom4 = None
+    trailing = cast.holder("resident_call", 1, 2, 3)
     trailing.custom4 = f"{trailing.custom4} "
 
 
 def _partner_users(hospital: Hospital, cast: _Cast) -> None:
-    """Let each messaging partner not know somebody who is on call tomorrow."""
-    missing = {(cast.holder("resident_call", 1, 2).emp_id, partner) for partner in names.MESSAGING_PARTNERS}
+    """Let each messaging partner not know somebody who is soon on call."""
+    missing = {(cast.holder("resident_call", 1, 2, 3).emp_id, partner) for partner in names.MESSAGING_PARTNERS}
     hospital.personnel_ids[:] = [item for item in hospital.personnel_ids if (item.emp_id, item.system) not in missing]
 
 

@@ -114,7 +114,7 @@ SLEEP = (
 #: The laboratory. `surge` is new: nobody mapped it yet. `paper_log` is retired.
 LABORATORY = (
     Duty("primary_call", "Pathologist Call", "Call", "attending", "17:00", "08:00", 1, 1, 1, "1", 1),
-    Duty("surge", "Surge Call", "Call", "attending", "12:00", "20:00", 0, 1, 1, "1", 2, frozenset({1, 5})),
+    Duty("surge", "Surge Call", "Call", "attending", "12:00", "20:00", 0, 0, 1, "1", 2, frozenset({5})),
     Duty("staff_days", "Laboratory Days", "Shift", "staff", "07:00", "15:30", 0, 3, 2),
     Duty("staff_nights", "Laboratory Nights", "Shift", "staff", "23:00", "07:00", 1, 1, 1, "1.25"),
     Duty("paper_log", "Paper Log", "Shift", "staff", "07:00", "15:30", 0, 0, 0, active=False),
