@@ -7,15 +7,17 @@ so that a contradiction stops the Dag file and not a run.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from include.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from include.frames import SlotExtract, Transformed, Verdict
     from include.mappings.schema import FeedMapping
+    from include.operations import RowDestination
 
     Transform = Callable[[SlotExtract, FeedMapping, Verdict], Transformed]
 
@@ -80,7 +82,7 @@ class Integration:
     source: Slots
     transform: Transform
     way: Way
-    destination: Sftp
+    destination: Sftp | RowDestination
 
     def __post_init__(self) -> None:
         if not _SLUG.match(self.slug):
@@ -91,8 +93,10 @@ class Integration:
             )
         if isinstance(self.way, Changes) and self.way.per_epoch and self.source.within != "pay_period":
             raise ConfigurationError(f"Integration {self.slug}: a baseline per epoch needs Slots(within='pay_period').")
-        if isinstance(self.way, Rows) and isinstance(self.destination, Sftp):
-            raise ConfigurationError(f"Integration {self.slug}: Rows cannot be delivered as a file.")
+        if isinstance(self.way, Rows) is isinstance(self.destination, Sftp):
+            raise ConfigurationError(
+                f"Integration {self.slug}: a file carries a Snapshot or Changes, and only Rows go record by record."
+            )
 
     @property
     def title(self) -> str:

@@ -8,8 +8,9 @@ given its inputs, its retries and its place.
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import (
     DAG,
@@ -34,9 +35,8 @@ if TYPE_CHECKING:
     from include.integration import Integration
     from include.mappings.loader import FeedHead
     from include.run.handed import Decided, Extracted
+    from include.run.order import Order
     from include.run.services import Services
-
-Answer = TypeVar("Answer")
 
 #: Feeds that come round this often are not retried for long: fresher data is on its way.
 FREQUENT = timedelta(minutes=15)
@@ -118,66 +118,74 @@ def _interval(schedule: str) -> timedelta:
 
 
 def _four_steps(integration: Integration, feed: str) -> None:
+    steps = _Steps(integration, feed)
+
     @task
     def extract() -> dict[str, Any]:
         """Claim the fence, freeze the mapping, read the schedule store once."""
         from include.run import extract as step
-        from include.run.handed import to_json
 
-        return to_json(_recorded(feed, None, lambda services: step.extract(integration, feed, _run_id(), services)))
+        return steps.run(None, lambda services: step.extract(integration, feed, _run_id(), services))
 
     @task
     def validate(extracted: dict[str, Any]) -> dict[str, Any]:
         """ID matching and mapping completeness, on the distinct people and assignments."""
+        from include.run import handed
         from include.run import validate as step
-        from include.run.handed import extracted_from_json, to_json
 
-        handed = extracted_from_json(extracted)
-        return to_json(_recorded(feed, handed, lambda services: step.validate(handed, services)))
+        given = handed.extracted_from_json(extracted)
+        return steps.run(given, lambda services: step.validate(given, services))
 
     @task
     def transform(validated: dict[str, Any]) -> dict[str, Any]:
         """Decide about every slot; say what the partner should hold."""
+        from include.run import handed
         from include.run import transform as step
-        from include.run.handed import to_json, validated_from_json
 
-        handed = validated_from_json(validated)
-        return to_json(
-            _recorded(feed, handed.extracted, lambda services: step.transform(integration, handed, services))
-        )
+        given = handed.validated_from_json(validated)
+        return steps.run(given.extracted, lambda services: step.transform(integration, given, services))
 
     @task
     def deliver(decided: dict[str, Any]) -> dict[str, Any]:
         """Send what differs, verify it, and fail unless the ledger agrees."""
         from include.run import deliver as step
-        from include.run.handed import decided_from_json, to_json
+        from include.run import handed
 
-        handed = decided_from_json(decided)
-        return to_json(_recorded(feed, handed, lambda services: step.deliver(integration, handed, services, _order())))
+        given = handed.decided_from_json(decided)
+        return steps.run(given, lambda services: step.deliver(integration, given, services, _order()))
 
     deliver(transform(validate(extract())))  # type: ignore[arg-type]  # at parse time these are references
 
 
-def _recorded(feed: str, handed: Extracted | Decided | None, step: Callable[[Services], Answer]) -> Answer:
-    """Run a step; when this was its last try, write down how the run ended."""
-    from airflow.sdk.exceptions import AirflowSkipException
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """Runs the steps of one feed, and writes down how the run ended when a step failed for good."""
 
-    from include.run.failure import failed
+    integration: Integration
+    feed: str
 
-    services = _services()
-    try:
-        return step(services)
-    except errors.FencedOut as overtaken:
-        failed(feed, _run_id(), overtaken, services, handed)
-        raise AirflowSkipException(str(overtaken)) from overtaken
-    except errors.CallboardError as error:
-        if not error.retryable or _is_last_try():
-            failed(feed, _run_id(), error, services, handed)
-        raise
-    except Exception as error:
-        if _is_last_try():
-            failed(feed, _run_id(), error, services, handed)
-        raise
+    def run(self, given: Extracted | Decided | None, step: Callable[[Services], Any]) -> dict[str, Any]:
+        """Do one step; what it hands on, as JSON types."""
+        from airflow.sdk.exceptions import AirflowSkipException
+
+        from include.run.handed import to_json
+
+        services = _services()
+        try:
+            return to_json(step(services))
+        except errors.FencedOut as overtaken:
+            self._ended(overtaken, given, services)
+            raise AirflowSkipException(str(overtaken)) from overtaken
+        except Exception as error:
+            retried = not isinstance(error, errors.CallboardError) or error.retryable
+            if not retried or _is_last_try():
+                self._ended(error, given, services)
+            raise
+
+    def _ended(self, error: Exception, given: Extracted | Decided | None, services: Services) -> None:
+        from include.run.failure import failed
+
+        failed(self.integration, self.feed, _run_id(), error, services, given)
 
 
 def _services() -> Services:
@@ -209,8 +217,8 @@ def _airflow_connection(name: str) -> ConnectionDetails:
     )
 
 
-def _order() -> Any:
-    from include.run.deliver import Order
+def _order() -> Order:
+    from include.run.order import Order
 
     context = get_current_context()
     run = context["dag_run"]

@@ -33,6 +33,15 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class Intent:
+    """One record that the partner was about to be asked to create."""
+
+    key: str
+    slot_id: str
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """One record that the partner refused, and how often it was offered."""
 
@@ -85,7 +94,7 @@ def acknowledge(connection: Connection, claim: Claim, record: Acknowledged) -> N
             "fence": claim.fence,
         },
     )
-    _clear_refusal(connection, claim, record.key)
+    _settled(connection, claim, record.key, refusal_too=True)
 
 
 def forget(connection: Connection, claim: Claim, key: str) -> None:
@@ -98,7 +107,7 @@ def forget(connection: Connection, claim: Claim, key: str) -> None:
     connection.execute(
         text("DELETE FROM row_ack WHERE stream = :stream AND key = :key"), {"stream": claim.stream, "key": key}
     )
-    _clear_refusal(connection, claim, key)
+    _settled(connection, claim, key, refusal_too=True)
 
 
 def refuse(connection: Connection, claim: Claim, *, key: str, slot_id: str, record_sha256: str, reason: str) -> None:
@@ -126,6 +135,41 @@ def refuse(connection: Connection, claim: Claim, *, key: str, slot_id: str, reco
             "reason": reason,
         },
     )
+    _settled(connection, claim, key, refusal_too=False)
+
+
+def intend(connection: Connection, claim: Claim, *, key: str, slot_id: str, record: Mapping[str, Any]) -> None:
+    """The partner is about to be asked to create this record: note it before the question leaves.
+
+    Raises:
+        FencedOut: a newer run has claimed the stream.
+    """
+    hold(connection, claim)
+    connection.execute(
+        text(
+            """
+            INSERT INTO row_intent (stream, key, slot_id, record, fence)
+            VALUES (:stream, :key, :slot_id, CAST(:record AS jsonb), :fence)
+            ON CONFLICT (stream, key) DO UPDATE SET record = CAST(:record AS jsonb), fence = :fence, at = now()
+            """
+        ),
+        {
+            "stream": claim.stream,
+            "key": key,
+            "slot_id": slot_id,
+            "record": json.dumps(dict(record), default=str),
+            "fence": claim.fence,
+        },
+    )
+
+
+def intents(connection: Connection, stream: str) -> list[Intent]:
+    """Creates whose answer was never written down, ordered by key."""
+    rows = connection.execute(
+        text('SELECT key, slot_id, record FROM row_intent WHERE stream = :stream ORDER BY key COLLATE "C"'),
+        {"stream": stream},
+    )
+    return [Intent(row.key, row.slot_id, row.record) for row in rows]
 
 
 def refusals(connection: Connection, stream: str) -> list[Refused]:
@@ -142,7 +186,9 @@ def refusals(connection: Connection, stream: str) -> list[Refused]:
     return [Refused(*row) for row in rows]
 
 
-def _clear_refusal(connection: Connection, claim: Claim, key: str) -> None:
-    connection.execute(
-        text("DELETE FROM refusal WHERE stream = :stream AND key = :key"), {"stream": claim.stream, "key": key}
-    )
+def _settled(connection: Connection, claim: Claim, key: str, *, refusal_too: bool) -> None:
+    """The partner's answer about a record is known: nothing is open about it any more."""
+    values = {"stream": claim.stream, "key": key}
+    connection.execute(text("DELETE FROM row_intent WHERE stream = :stream AND key = :key"), values)
+    if refusal_too:
+        connection.execute(text("DELETE FROM refusal WHERE stream = :stream AND key = :key"), values)

@@ -5,21 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.errors import CallboardError, DeliveryHeld, FencedOut
-from include.ledger import deliveries, rows, runs
+from include.ledger import runs
 from include.ledger.records import Claim
-from include.run.account import account
+from include.run.deliver import counts_after
 from include.run.handed import Decided, Extracted
 from include.run.summary import write_summary
 
 if TYPE_CHECKING:
+    from include.integration import Integration
     from include.ledger.records import Counts, RunState
     from include.run.services import Services
 
 
 def failed(
-    feed: str, run_id: str, error: BaseException | None, services: Services, handed: Extracted | Decided | None = None
+    integration: Integration,
+    feed: str,
+    run_id: str,
+    error: BaseException,
+    services: Services,
+    handed: Extracted | Decided | None = None,
 ) -> None:
-    """End a run with ``error`` (None: its process was killed), keeping the four counts as far as they are known."""
+    """End a run with ``error``; once slots are decided, the four counts say how each stands with the partner."""
+    counts: Counts | None = None
+    if isinstance(handed, Decided):
+        with services.artifacts.scratch(run_id) as folder:
+            counts = counts_after(integration, handed, services, folder)
     state: RunState = "failed"
     if isinstance(error, FencedOut):
         state = "skipped"
@@ -30,7 +40,7 @@ def failed(
         if claim is None:
             runs.failed_before_claim(connection, feed, run_id, described(error))
         else:
-            runs.finish(connection, claim, state, counts=_counts(handed, services), error=described(error))
+            runs.finish(connection, claim, state, counts=counts, error=described(error))
     write_summary(services)
 
 
@@ -60,20 +70,3 @@ def _claim(handed: Extracted | Decided | None) -> Claim | None:
     if handed is None:
         return None
     return handed.claim if isinstance(handed, Extracted) else handed.extracted.claim
-
-
-def _counts(handed: Extracted | Decided | None, services: Services) -> Counts | None:
-    """After the decisions the counts can be told: what the partner already held as it should be is delivered."""
-    if not isinstance(handed, Decided):
-        return None
-    with services.ledger_reading() as connection:
-        head = deliveries.head(connection, handed.extracted.claim.stream, handed.extracted.span.epoch)
-        refused = {refusal.key for refusal in rows.refusals(connection, handed.extracted.claim.stream)}
-    with services.artifacts.scratch(handed.extracted.claim.run_id) as folder:
-        return account(
-            handed,
-            services.artifacts.path(handed.snapshot),
-            services.artifacts.path(head.snapshot) if head else None,
-            refused,
-            folder,
-        )

@@ -9,8 +9,9 @@ import pytest
 
 from include.errors import DeliveryRefused, FencedOut
 from include.ledger import deliveries
-from include.run.deliver import Order, deliver
+from include.run.deliver import deliver
 from include.run.explain import explain_slot
+from include.run.order import Order
 from tests.support import hospital
 from tests.support.receiver import KronosReceiver
 from tests.support.world import EPIC, KRONOS, integration
@@ -202,7 +203,7 @@ def test_an_unreachable_partner_leaves_the_slots_pending_and_nothing_in_flight(w
     decided = world.decide(KRONOS)
     with pytest.raises(DestinationUnavailable) as caught:
         deliver(integration(KRONOS), decided, dead)
-    failed(KRONOS, decided.extracted.claim.run_id, caught.value, dead, decided)
+    failed(integration(KRONOS), KRONOS, decided.extracted.claim.run_id, caught.value, dead, decided)
     with dead.ledger_reading() as connection:
         assert deliveries.in_flight(connection, KRONOS) is None
     text = dead.settings.summary_file.read_text()

@@ -15,7 +15,7 @@ from include.destinations.connection import ConnectionDetails
 from include.effects import Moment, observed_by
 from include.errors import FencedOut
 from include.integration import Changes, Integration, Sftp, Slots, Snapshot
-from include.run.deliver import Order, deliver
+from include.run.deliver import deliver
 from include.run.extract import extract
 from include.run.services import Services
 from include.run.transform import transform
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from include.run.handed import Decided, Receipt
+    from include.run.order import Order
     from tests.support.sftp_server import SftpServer
 
 EPIC, KRONOS = "epic_on_call_finder", "kronos_workforce_dimensions"

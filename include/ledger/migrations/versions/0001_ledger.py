@@ -129,6 +129,18 @@ def upgrade() -> None:
             PRIMARY KEY (stream, key)
         );
 
+        -- Records that a partner of the `Rows` way was about to be asked to create: an answer that never came means
+        -- "look before asking again".
+        CREATE TABLE row_intent (
+            stream          text NOT NULL REFERENCES stream,
+            key             text NOT NULL,
+            slot_id         text NOT NULL,
+            record          jsonb NOT NULL,
+            fence           bigint NOT NULL,
+            at              timestamptz NOT NULL DEFAULT now(),
+            PRIMARY KEY (stream, key)
+        );
+
         -- What a partner of the `Rows` way is known to hold, record by record.
         CREATE TABLE row_ack (
             stream          text NOT NULL REFERENCES stream,
