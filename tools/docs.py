@@ -1,0 +1,110 @@
+"""`make docs` runs this: writes docs/integrations.md and the table of feeds in README.md from what the code says.
+
+Each integration's page is its Dag file's docstring; its mapping's columns, record fields and default layout come from its
+schema. `python -m tools.docs --check` (in `make lint`) fails when a file is not what this would write.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from include.mappings.loader import feeds, schema_for
+
+if TYPE_CHECKING:
+    from include.mappings.schema import MappingSchema
+
+ROOT = Path(__file__).resolve().parent.parent
+_BEGIN, _END = "<!-- feeds: written by `make docs` -->\n", "<!-- end of feeds -->"
+_ROW = re.compile(r"^\| \*\*(?P<name>[^*]+)\*\* \| (?P<value>.*) \|$", re.MULTILINE)
+
+
+def pages() -> dict[str, str]:
+    """The page of each integration, by slug, in the order of `ls dags/`."""
+    return {file.stem: ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "" for file in _dag_files()}
+
+
+def integrations_page() -> str:
+    """The whole of docs/integrations.md."""
+    parts = [
+        "# Integrations\n\nWritten by `make docs` from the Dag files and the mapping schemas; "
+        "change those, not this page.\n"
+    ]
+    parts += [f"{_demoted(page)}\n\n{_mapping_section(schema_for(slug))}" for slug, page in pages().items()]
+    return "\n".join(parts)
+
+
+def feeds_table() -> str:
+    """The table of the demo hospital's feeds, for the README."""
+    lines = ["| feed | to whom | what | when (default) |", "|---|---|---|---|"]
+    facts = {slug: dict(_ROW.findall(page)) for slug, page in pages().items()}
+    for feed in feeds(ROOT / "include" / "mappings"):
+        if feed.integration in facts:
+            fact = facts[feed.integration]
+            partner = fact["Partner"].split(";")[0]
+            lines.append(f"| `{feed.feed}` | {partner} | {fact['Output']} | {fact['Schedule'].split(';')[0]} |")
+    return "\n".join(lines) + "\n"
+
+
+def readme(current: str) -> str:
+    """README.md with today's table of feeds."""
+    before, _, rest = current.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    return f"{before}{_BEGIN}\n{feeds_table()}\n{_END}{after}"
+
+
+def written() -> dict[Path, str]:
+    """Every generated file and what it should hold."""
+    front = ROOT / "README.md"
+    return {
+        ROOT / "docs" / "integrations.md": integrations_page(),
+        front: readme(front.read_text("utf-8")),
+    }
+
+
+def _dag_files() -> list[Path]:
+    return sorted((ROOT / "dags").glob("[!_]*.py"))
+
+
+def _demoted(page: str) -> str:
+    """A page as a chapter: every heading one level lower."""
+    return re.sub(r"^#", "##", page, flags=re.MULTILINE)
+
+
+def _mapping_section(schema: MappingSchema) -> str:
+    lines = ["### Mapping\n"]
+    if schema.table is not None:
+        columns = [
+            f"`{name}`{' (required)' if name == 'assignment_id' or name in schema.required else ''}"
+            for name in schema.table.model_fields
+        ]
+        lines += [f"Columns of `<feed>.csv`: {', '.join(columns)}.\n"]
+    settings = schema.settings.model_fields
+    if settings:
+        lines += [f"Keys of `settings`: {', '.join(f'`{name}`' for name in settings)}.\n"]
+    lines += ["| record field | type | meaning | default column |", "|---|---|---|---|"]
+    headers: dict[str, list[str]] = {}
+    for column in schema.layout.columns if schema.layout else ():
+        headers.setdefault(column.field, []).append(column.header + (f" ({column.format})" if column.format else ""))
+    for name, field in schema.record.items():
+        lines.append(f"| `{name}` | {field.type} | {field.meaning} | {', '.join(headers.get(name, []))} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the files, or with ``--check`` say which are out of date."""
+    stale = [path for path, text in written().items() if not path.exists() or path.read_text("utf-8") != text]
+    if "--check" in arguments:
+        for path in stale:
+            sys.stdout.write(f"{path.relative_to(ROOT)} is out of date: run `make docs`\n")
+        return 1 if stale else 0
+    for path, text in written().items():
+        path.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
