@@ -7,10 +7,43 @@ These rules tell which rows, and by which of several faults: the first in :data:
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from include.expectations import frames
+from include.mappings.lookup import match
+from include.mappings.schemas import schema_for
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from include.frames import SlotExtract
+    from include.mappings.schema import FeedMapping
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Row verdicts, and the frame of people that they were made of.
+
+    ``mapped`` and ``faults``: see :class:`include.frames.Verdict` (``faults`` is its ``people``). ``people``: see
+    :func:`include.expectations.frames.people`; no rows where the integration delivers no people.
+    """
+
+    mapped: pd.DataFrame
+    people: pd.DataFrame
+    faults: pd.DataFrame
+
+
+def judge(extract: SlotExtract, mapping: FeedMapping) -> Judged:
+    """Match every scheduled assignment with the mapping, and find the people who may not be delivered."""
+    schema = schema_for(mapping.integration)
+    mapped = match(mapping, frames.pairs(extract))
+    people = frames.people(extract, mapping, schema, mapped)
+    if not schema.delivers_people:
+        people = people.iloc[:0]
+    faults = first_fault(people, id_faults(people, frames.id_pattern(mapping)))
+    faults["reason"] = faults["reason"].replace({"id_missing": schema.missing_id})
+    return Judged(mapped, people, faults)
 
 
 def id_faults(people: pd.DataFrame, pattern: str) -> dict[str, pd.Series[bool]]:
@@ -27,13 +60,6 @@ def id_faults(people: pd.DataFrame, pattern: str) -> dict[str, pd.Series[bool]]:
         "id_duplicate": people["id_holders"] > 1,
         "id_unknown": people["on_roster"].eq(other=False).fillna(value=False).astype(bool),
     }
-
-
-def nobody() -> pd.DataFrame:
-    """Make the verdict about no people at all: ``emp_id``, ``reason``, no rows."""
-    import pandas as pd
-
-    return pd.DataFrame({"emp_id": pd.Series(dtype="str"), "reason": pd.Series(dtype="str")})
 
 
 def first_fault(people: pd.DataFrame, faults: dict[str, pd.Series[bool]]) -> pd.DataFrame:

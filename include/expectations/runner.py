@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from include.errors import DataRejected
 from include.expectations import frames, rules, structure, suites
 from include.frames import Verdict
-from include.mappings.lookup import match
 from include.mappings.schemas import schema_for
 
 if TYPE_CHECKING:
@@ -36,19 +35,17 @@ def verdict(extract: SlotExtract, mapping: FeedMapping) -> Verdict:
     """
     schema = schema_for(mapping.integration)
     checks = _structure(extract)
-    mapped = match(mapping, frames.pairs(extract))
-    checks += check(suites.mapping_completeness(schema.required), frames.assignments(mapping, schema, mapped))
-    if not schema.delivers_people:
-        return Verdict(people=rules.nobody(), mapped=mapped, checks=tuple(checks))
-    people = frames.people(extract, mapping, schema, mapped)
-    pattern = frames.id_pattern(mapping)
-    suite = suites.id_matching(
-        pattern, roster=mapping.personnel_id_roster is not None, id_required=schema.missing_id == "id_missing"
-    )
-    checks += check(suite, people)
-    faults = rules.first_fault(people, rules.id_faults(people, pattern))
-    faults["reason"] = faults["reason"].replace({"id_missing": schema.missing_id})
-    return Verdict(people=faults, mapped=mapped, checks=tuple(checks))
+    judged = rules.judge(extract, mapping)
+    completeness = suites.mapping_completeness(schema.required)
+    checks += check(completeness, frames.assignments(mapping, schema, judged.mapped))
+    if schema.delivers_people:
+        matching = suites.id_matching(
+            frames.id_pattern(mapping),
+            roster=mapping.personnel_id_roster is not None,
+            id_required=schema.missing_id == "id_missing",
+        )
+        checks += check(matching, judged.people)
+    return Verdict(people=judged.faults, mapped=judged.mapped, checks=tuple(checks))
 
 
 def check(suite: ExpectationSuite, frame: pd.DataFrame, of: str = "") -> list[dict[str, Any]]:

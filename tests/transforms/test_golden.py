@@ -7,7 +7,6 @@ top what it is about. ``make golden`` writes the answers anew: read the differen
 
 from __future__ import annotations
 
-import importlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from include.plan.diff import diff
 from include.plan.snapshot import write_snapshot
 from include.render.csv import render_csv
 from tests.support.extracts import read_case
+from tests.support.transforms import TRANSFORMS, transform_of
 
 if TYPE_CHECKING:
     from include.frames import Transformed
@@ -29,19 +29,12 @@ GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 CASES = sorted(path.parent.relative_to(GOLDEN) for path in GOLDEN.glob("*/*/slots.csv"))
 WRITE = os.environ.get("GOLDEN_WRITE") == "1"
 
-#: The transform of each integration, as its Dag file names it.
-TRANSFORMS = {
-    "epic_on_call_finder": "on_call_records",
-    "kronos_workforce_dimensions": "scheduled_shifts",
-}
-
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_file_and_the_decisions_are_as_written_down(case: Path, tmp_path: Path) -> None:
     folder, slug = GOLDEN / case, case.parts[0]
     extract, mapping = read_case(folder, slug)
-    transform = getattr(importlib.import_module(f"include.transforms.{slug}"), TRANSFORMS[slug])
-    result = transform(extract, mapping, verdict(extract, mapping))
+    result = transform_of(slug)(extract, mapping, verdict(extract, mapping))
     for name, found in (("expected.csv", rendered(result, mapping, tmp_path)), ("decisions.csv", decided(result))):
         if WRITE:
             (folder / name).write_bytes(found)

@@ -5,8 +5,6 @@ A field that is ignored, and a field that leaks into another cell, both fail her
 
 from __future__ import annotations
 
-import importlib
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +12,9 @@ import pytest
 from include.expectations.runner import verdict
 from include.frames import Span
 from include.mappings.loader import load_feed
+from include.mappings.schemas import schema_for
 from tests.support.extracts import extract_of
+from tests.support.transforms import transform_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Cells = dict[str, Any]
 EPIC, KRONOS = "epic_on_call_finder", "kronos_workforce_dimensions"
-TRANSFORMS = {EPIC: "on_call_records", KRONOS: "scheduled_shifts"}
 
 #: The mapping row that is changed, field by field.
 ROWS = {
@@ -103,8 +102,9 @@ def test_a_setting_changes_its_cells_and_no_others(slug: str, yaml: str, expecte
 
 def test_every_column_of_the_tables_is_tried() -> None:
     for slug, row in ROWS.items():
-        module = importlib.import_module(f"include.mappings.schemas.{slug}")
-        own = set(module.SCHEMA.table.model_fields) - {"assignment_id", "ignore", "valid_from", "valid_to"}
+        table = schema_for(slug).table
+        assert table is not None
+        own = set(table.model_fields) - {"assignment_id", "ignore", "valid_from", "valid_to"}
         assert own == set(row) == {field for at, field, *_ in CHANGES if at == slug}
 
 
@@ -152,9 +152,8 @@ def extract(slug: str) -> SlotExtract:
 
 
 def transformed(slug: str, mapping: FeedMapping) -> Any:
-    transform = getattr(importlib.import_module(f"include.transforms.{slug}"), TRANSFORMS[slug])
     found = extract(slug)
-    return transform(found, mapping, replace(verdict(found, mapping), checks=()))
+    return transform_of(slug)(found, mapping, verdict(found, mapping))
 
 
 def record(slug: str, mapping: FeedMapping) -> Cells:

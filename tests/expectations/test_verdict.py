@@ -1,0 +1,184 @@
+"""Verdicts: Great Expectations counts, our rules name rows, both agree; structural faults stop the run."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from include.errors import DataRejected
+from include.expectations import frames, rules, suites
+from include.expectations.runner import verdict
+from include.frames import Verdict
+from include.mappings.schemas import schema_for
+from tests.support.extracts import extract_of
+from tests.support.hospitals import Hospital, hospitals, mapping_of
+from tests.support.transforms import TRANSFORMS, transform_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from include.frames import SlotExtract
+    from include.mappings.schema import FeedMapping
+
+EPIC = "epic_on_call_finder"
+
+relaxed = settings(
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+@pytest.fixture(params=sorted(TRANSFORMS))
+def mapping(request: pytest.FixtureRequest, tmp_path: Path) -> FeedMapping:
+    return mapping_of(request.param, tmp_path)
+
+
+@pytest.fixture
+def epic(tmp_path: Path) -> FeedMapping:
+    return mapping_of(EPIC, tmp_path)
+
+
+def small(**changes: Any) -> SlotExtract:
+    """One person, one slot; ``changes`` replace cells of the person."""
+    slot = {
+        "slot_id": "S1",
+        "assignment_id": "MAPPED",
+        "emp_id": "P1",
+        "slot_date": "2026-03-07",
+        "start_local": "2026-03-07T07:00:00",
+        "stop_local": "2026-03-07T15:00:00",
+    }
+    person = {"emp_id": "P1", "display_name": "Secret Name", "personnel_id": "100"} | changes
+    return extract_of([slot], [person], [{"assignment_id": "MAPPED", "time_zone": "America/Chicago"}])
+
+
+@relaxed
+@given(hospital=hospitals())
+def test_great_expectations_counts_the_rows_that_the_rules_name(hospital: Hospital, mapping: FeedMapping) -> None:
+    extract = extract_of(hospital.slots, hospital.people, hospital.assignments)
+    found = verdict(extract, mapping)
+    judged = rules.judge(extract, mapping)
+    faults = rules.id_faults(judged.people, frames.id_pattern(mapping))
+    counted = {check["reason"]: check["unexpected"] for check in found.checks if check["suite"] == "id_matching"}
+    assert counted == {reason: int(mask.sum()) for reason, mask in faults.items()}
+    rows = frames.assignments(mapping, schema_for(mapping.integration), judged.mapped)
+    mapped = [check for check in found.checks if check["suite"] == "mapping_completeness"]
+    assert mapped[0]["unexpected"] == rows["row"].isna().sum()
+    incomplete = {field: rows[field].isna().sum() for field in schema_for(mapping.integration).required}
+    assert {check["name"]: check["unexpected"] for check in mapped[1:]} == {
+        f"{field} filled": count for field, count in incomplete.items()
+    }
+    assert all(check["success"] == (check["unexpected"] == 0) for check in found.checks)
+
+
+@relaxed
+@given(hospital=hospitals())
+def test_exactly_the_people_whose_id_a_delivery_needs_are_looked_at(hospital: Hospital, mapping: FeedMapping) -> None:
+    extract = extract_of(hospital.slots, hospital.people, hospital.assignments)
+    judged = rules.judge(extract, mapping)
+    result = transform_of(mapping.integration)(extract, mapping, Verdict(judged.faults, judged.mapped))
+    reached = result.decisions["reason"].isna() | result.decisions["reason"].isin(
+        ["id_missing", "id_malformed", "id_duplicate", "id_unknown", "comment_unknown", "value_refused", "invalid_time"]
+    )
+    holders = extract.slots.set_index("slot_id").loc[result.decisions.loc[reached, "slot_id"], "emp_id"]
+    assert set(judged.people["emp_id"]) == set(holders)
+
+
+@pytest.mark.parametrize(
+    ("person", "reason"),
+    [
+        ({"personnel_id": None}, "id_missing"),
+        ({"personnel_id": "10x"}, "id_malformed"),
+        ({"personnel_id": "100\n"}, "id_malformed"),
+        ({"personnel_id": "100", "id_holders": "2"}, "id_duplicate"),
+        ({"personnel_id": "12345"}, "id_unknown"),
+        ({"personnel_id": "10x", "id_holders": "2"}, "id_malformed"),
+        ({"personnel_id": "12345", "id_holders": "2"}, "id_duplicate"),
+    ],
+)
+def test_the_first_fault_of_an_id_counts(person: dict[str, Any], reason: str, epic: FeedMapping) -> None:
+    found = verdict(small(**person), epic).people
+    assert found.to_dict("records") == [{"emp_id": "P1", "reason": reason}]
+
+
+@pytest.mark.parametrize("number", [" 100", "100 ", "1\n0", "100\n", " "])
+def test_without_a_pattern_blanks_at_an_end_and_line_breaks_are_malformed(number: str, epic: FeedMapping) -> None:
+    free = replace(epic, personnel_id_pattern=None, personnel_id_roster=None)
+    found = verdict(small(personnel_id=number), free)
+    assert found.people["reason"].tolist() == ["id_malformed"]
+    assert [check["unexpected"] for check in found.checks if check["reason"] == "id_malformed"] == [1]
+    assert verdict(small(personnel_id="Ä 1|x"), free).people.empty
+
+
+@pytest.mark.parametrize(("pattern", "number"), [("(?i)[a-c]+", "ABC"), ("a|bc", "bc"), ("(?!0)[0-9]+", "10")])
+def test_patterns_match_whole_ids_in_both_readings(pattern: str, number: str, epic: FeedMapping) -> None:
+    own = replace(epic, personnel_id_pattern=pattern, personnel_id_roster=None)
+    for text, faults in ((number, 0), (f"{number}!", 1), (f"!{number}", 1)):
+        found = verdict(small(personnel_id=text), own)
+        assert len(found.people) == faults
+        assert [check["unexpected"] for check in found.checks if check["reason"] == "id_malformed"] == [faults]
+
+
+def test_where_people_opt_out_by_having_no_id_nobody_is_missing_one(
+    epic: FeedMapping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = replace(schema_for(EPIC), missing_id="opted_out")
+    for module in ("runner", "rules"):
+        monkeypatch.setattr(f"include.expectations.{module}.schema_for", lambda slug: schema)
+    found = verdict(small(personnel_id=None), epic)
+    assert found.people["reason"].tolist() == ["opted_out"]
+    assert all(check["success"] for check in found.checks)
+    decisions = transform_of(EPIC)(small(personnel_id=None), epic, found).decisions
+    assert decisions[["outcome", "reason"]].to_numpy().tolist() == [["excluded", "opted_out"]]
+
+
+def test_checks_are_plain_and_hold_no_values(epic: FeedMapping, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        checks = verdict(small(personnel_id="secret-id"), epic).checks
+    told = json.dumps(checks) + caplog.text
+    assert "secret-id" not in told
+    assert "Secret Name" not in told
+    assert {check["reason"]: check["unexpected"] for check in checks if check["suite"] == "id_matching"} == {
+        "id_malformed": 1,
+        "id_duplicate": 0,
+        "id_missing": 0,
+        "id_unknown": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("frame", "damage", "told"),
+    [
+        ("slots", lambda f: f.drop(columns="note"), "slots lacks note"),
+        ("people", lambda f: f.drop(columns="id_holders"), "people lacks id_holders"),
+        ("slots", lambda f: f.assign(slot_id=pd.Series([None], dtype="str")), "slots: slot_id present: 1 row"),
+        ("people", lambda f: pd.concat([f, f]), "people: emp_id unique: 2 row"),
+        ("assignments", lambda f: pd.concat([f, f]), "assignments: assignment_id unique: 2 row"),
+        ("slots", lambda f: f.assign(start_utc="2026-03-07"), "slots.start_utc is not of type instant"),
+        ("slots", lambda f: f.assign(start_utc=f["start_utc"].dt.tz_convert(None)), "slots.start_utc is not of type"),
+        ("slots", lambda f: f.assign(is_pending="no"), "slots.is_pending is not of type boolean"),
+        ("people", lambda f: f.assign(personnel_id=100), "people.personnel_id is not of type text"),
+        ("people", lambda f: f.assign(id_holders="one"), "people.id_holders is not of type number"),
+        ("people", lambda f: f.iloc[:0], "slots.emp_id holds people that people does not have"),
+        ("assignments", lambda f: f.iloc[:0], "slots.assignment_id holds assignments"),
+        ("slots", lambda f: f.assign(slot_date=None), "slots.slot_date is empty"),
+        ("assignments", lambda f: f.assign(time_zone="Mars/Base"), "assignments.time_zone holds something"),
+        ("assignments", lambda f: f.assign(time_zone=None), "assignments.time_zone holds something"),
+    ],
+)
+def test_a_structural_fault_stops_the_run_and_says_where(frame: str, damage: Any, told: str, epic: FeedMapping) -> None:
+    extract = small()
+    with pytest.raises(DataRejected, match=told.replace(".", r"\.")) as refused:
+        verdict(replace(extract, **{frame: damage(getattr(extract, frame))}), epic)
+    assert "Secret Name" not in str(refused.value)
+
+
+def test_suites_are_made_once_per_process() -> None:
+    first = suites.id_matching("[0-9]+", roster=True, id_required=True)
+    assert first is suites.id_matching("[0-9]+", roster=True, id_required=True)
+    assert first is not suites.id_matching("[0-9]+", roster=False, id_required=True)

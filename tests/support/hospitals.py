@@ -1,0 +1,113 @@
+"""Random small hospitals for property tests: every awkward case of the catalog is likely in a handful of slots."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import strategies as st
+
+from include.mappings.loader import load_feed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from include.mappings.schema import FeedMapping
+
+Row = dict[str, Any]
+
+ASSIGNMENTS = ("MAPPED", "OTHER", "IGNORED", "HALF", "ABSENT", "SHORT")
+ZONES = ("America/New_York", "America/Chicago", "America/Phoenix")
+IDS = (None, "100", "0100", "200", "200", "bad id", "999")
+TEXTS = (None, "In clinic.", "two\nlines", "=1+1", 'a "quoted", text', "Zoë", "a|b", "back\\slash")
+
+#: The mapping of each integration: the YAML's own lines and the table. 999 is not on the roster.
+_MAPPINGS = {
+    "epic_on_call_finder": (
+        "",
+        (
+            "assignment_id,ignore,valid_from,valid_to,epic_team_id,role,note_prefix,include_assignment_information\n"
+            "MAPPED,,,,1,Call,Page first.,true\n"
+            "OTHER,,,,2|3,Call,,\n"
+            "IGNORED,true,,,,,,\n"
+            "HALF,,,,4,,,\n"
+            "SHORT,,2026-03-07,2026-03-08,5,Call,,\n"
+        ),
+    ),
+    "kronos_workforce_dimensions": (
+        "settings: {recurrence: {anchor: 2026-03-01, days: 14}, labor_categories_delimiter: ';'}\n",
+        (
+            "assignment_id,ignore,valid_from,valid_to,segment_type,comment,pay_code_edit,labor_categories\n"
+            "MAPPED,,,,Regular,Shift,,A|B\n"
+            "OTHER,,,,Break,Shift,PTO,A;B\n"
+            "IGNORED,true,,,,,,\n"
+            "HALF,,,,Regular,,,\n"
+            "SHORT,,2026-03-07,2026-03-08,Transfer,Shift,PTO,\n"
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hospital:
+    """Rows for :func:`tests.support.extracts.extract_of`."""
+
+    slots: list[Row]
+    people: list[Row]
+    assignments: list[Row]
+
+
+def mapping_of(slug: str, folder: Path) -> FeedMapping:
+    """The mapping that belongs to these hospitals."""
+    yaml, table = _MAPPINGS[slug]
+    (folder / "roster.csv").write_text("personnel_id\n100\n0100\n200\nbad id\n")
+    (folder / f"{slug}.yaml").write_text(
+        f"integration: {slug}\npersonnel_id: custom1\npersonnel_id_pattern: '[0-9]+'\n"
+        f"personnel_id_roster: roster.csv\n{yaml}"
+    )
+    (folder / f"{slug}.csv").write_text(table)
+    return load_feed(folder, slug)
+
+
+@st.composite
+def hospitals(draw: st.DrawFn) -> Hospital:
+    """Up to eight people and twelve slots around the night of 8 March 2026."""
+    people = [
+        {
+            "emp_id": f"P{number}",
+            "display_name": f"Person {number}",
+            "personnel_id": draw(st.sampled_from(IDS)),
+            "is_placeholder": draw(st.sampled_from(["false", "false", "true"])),
+            "active": draw(st.sampled_from(["true", "true", "true", "false"])),
+            "pager": draw(st.sampled_from([None, "555-0100"])),
+        }
+        for number in range(draw(st.integers(1, 8)))
+    ]
+    assignments = [
+        {
+            "assignment_id": name,
+            "time_zone": draw(st.sampled_from(ZONES)),
+            "information": draw(st.sampled_from(TEXTS)),
+            "call_order": draw(st.sampled_from([None, "1"])),
+        }
+        for name in ASSIGNMENTS
+    ]
+    ids = draw(st.lists(st.text("01aZ|\\é", min_size=1, max_size=3), unique=True, max_size=12))
+    return Hospital([_slot(draw, slot_id, people) for slot_id in ids], people, assignments)
+
+
+def _slot(draw: st.DrawFn, slot_id: str, people: list[Row]) -> Row:
+    day = draw(st.dates(dt.date(2026, 3, 6), dt.date(2026, 3, 16)))
+    start = dt.datetime.combine(day, dt.time(), dt.UTC) + dt.timedelta(hours=draw(st.integers(0, 30)))
+    return {
+        "slot_id": slot_id,
+        "assignment_id": draw(st.sampled_from(ASSIGNMENTS)),
+        "emp_id": draw(st.sampled_from([None, *(person["emp_id"] for person in people)])),
+        "slot_date": day.isoformat(),
+        "start_utc": start.isoformat(),
+        "stop_utc": (start + dt.timedelta(hours=draw(st.sampled_from([0, 1, 12, 24, 60])))).isoformat(),
+        "note": draw(st.sampled_from(TEXTS)),
+        "call_order": draw(st.sampled_from([None, "2"])),
+        "is_pending": draw(st.sampled_from(["false", "false", "false", "true"])),
+    }

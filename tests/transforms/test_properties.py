@@ -1,0 +1,156 @@
+"""What every transform must hold to, whatever the schedule looks like."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from include.expectations import rules
+from include.frames import Span, Verdict
+from include.reasons import REASONS
+from tests.support.extracts import extract_of
+from tests.support.hospitals import Hospital, hospitals, mapping_of
+from tests.support.transforms import TRANSFORMS, transform_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from include.frames import SlotExtract, Transformed
+    from include.mappings.schema import FeedMapping
+
+PERIOD = Span("pay_period", dt.date(2026, 3, 1), dt.date(2026, 3, 14), "2026-03-01")
+SPANS = {"epic_on_call_finder": Span("published"), "kronos_workforce_dimensions": PERIOD}
+
+relaxed = settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+@pytest.fixture(params=sorted(TRANSFORMS))
+def slug(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def mapping(slug: str, tmp_path: Path) -> FeedMapping:
+    return mapping_of(slug, tmp_path)
+
+
+def extract(hospital: Hospital, slug: str) -> SlotExtract:
+    return extract_of(hospital.slots, hospital.people, hospital.assignments, SPANS[slug])
+
+
+def transformed(found: SlotExtract, mapping: FeedMapping) -> Transformed:
+    judged = rules.judge(found, mapping)
+    return transform_of(mapping.integration)(found, mapping, Verdict(judged.faults, judged.mapped))
+
+
+@relaxed
+@given(hospital=hospitals())
+def test_every_slot_has_one_decision_and_records_exactly_if_it_is_included(
+    hospital: Hospital, slug: str, mapping: FeedMapping
+) -> None:
+    found = extract(hospital, slug)
+    result = transformed(found, mapping)
+    decisions, records = result.decisions, result.records
+    assert decisions["slot_id"].tolist() == sorted(found.slots["slot_id"])
+    included = set(decisions.loc[decisions["outcome"] == "included", "slot_id"])
+    assert included == set(records["slot_id"])
+    assert records["key"].is_unique
+    assert records["key"].tolist() == sorted(records["key"])
+    for decision in decisions.itertuples():
+        if decision.outcome == "included":
+            assert pd.isna(decision.reason)
+        else:
+            assert REASONS[decision.reason].outcome == decision.outcome
+
+
+@relaxed
+@given(hospital=hospitals(), data=st.data())
+def test_the_order_of_the_input_changes_nothing(
+    hospital: Hospital, data: st.DataObject, slug: str, mapping: FeedMapping
+) -> None:
+    found = extract(hospital, slug)
+    shuffled = type(found)(
+        **{
+            name: getattr(found, name).iloc[data.draw(st.permutations(range(len(getattr(found, name)))))]
+            for name in ("slots", "people", "assignments")
+        },
+        span=found.span,
+        as_of=found.as_of,
+    )
+    first, second = transformed(found, mapping), transformed(shuffled, mapping)
+    pd.testing.assert_frame_equal(first.decisions, second.decisions)
+    pd.testing.assert_frame_equal(first.records, second.records)
+
+
+@relaxed
+@given(hospital=hospitals())
+def test_decisions_are_those_of_a_naive_reading_of_the_design(
+    hospital: Hospital, slug: str, mapping: FeedMapping
+) -> None:
+    result = transformed(extract(hospital, slug), mapping)
+    reasons = dict(zip(result.decisions["slot_id"], result.decisions["reason"], strict=True))
+    for slot in hospital.slots:
+        found = reasons[slot["slot_id"]]
+        assert (None if pd.isna(found) else found) == naive_reason(slot, hospital, slug)
+
+
+@relaxed
+@given(hospital=hospitals())
+def test_times_are_those_that_zoneinfo_tells_for_each_slot(hospital: Hospital, slug: str, mapping: FeedMapping) -> None:
+    records = transformed(extract(hospital, slug), mapping).records
+    slots = {slot["slot_id"]: slot for slot in hospital.slots}
+    zones = {row["assignment_id"]: ZoneInfo(row["time_zone"]) for row in hospital.assignments}
+    for record in records.itertuples():
+        slot = slots[record.slot_id]
+        for end in ("start", "stop"):
+            instant = dt.datetime.fromisoformat(slot[f"{end}_utc"])
+            wall = instant.astimezone(zones[slot["assignment_id"]]).replace(tzinfo=None)
+            assert getattr(record, end) == wall
+            assert getattr(record, f"{end}_utc") == instant
+
+
+def naive_reason(slot: dict[str, Any], hospital: Hospital, slug: str) -> str | None:
+    """The design's reason list, slot by slot, in plain words."""
+    people = {person["emp_id"]: person for person in hospital.people}
+    holders = Counter(person["personnel_id"] for person in hospital.people if person["active"] == "true")
+    payroll = slug == "kronos_workforce_dimensions"
+    if slot["is_pending"] == "true":
+        return "swap_pending"
+    if slot["emp_id"] is None:
+        return "open_shift"
+    person = people[slot["emp_id"]]
+    if slot["assignment_id"] == "IGNORED":
+        return "assignment_ignored"
+    if payroll and person["is_placeholder"] == "true":
+        return "placeholder"
+    if person["active"] == "false":
+        return "person_inactive"
+    if slot["assignment_id"] == "ABSENT":
+        return "assignment_unmapped"
+    if slot["assignment_id"] == "SHORT" and slot["slot_date"] not in {"2026-03-07", "2026-03-08"}:
+        return "assignment_unmapped"
+    if slot["assignment_id"] == "HALF":
+        return "mapping_incomplete"
+    number = person["personnel_id"]
+    if number is None:
+        return "id_missing"
+    if not number.isdigit():
+        return "id_malformed"
+    if holders[number] > 1:
+        return "id_duplicate"
+    if number == "999":
+        return "id_unknown"
+    if payroll and slot["slot_date"] > "2026-03-14":
+        return "outside_pay_period"
+    if payroll and slot["assignment_id"] == "OTHER":
+        return "value_refused"
+    return "invalid_time" if slot["start_utc"] == slot["stop_utc"] else None
