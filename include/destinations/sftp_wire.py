@@ -121,6 +121,7 @@ def open_wire(target: SftpTarget) -> Iterator[Wire]:
     watchdog = Watchdog(sock, target.session_timeout)
     transport = paramiko.Transport(sock, disabled_algorithms=_DISABLED)
     transport.set_log_channel(_LOG_CHANNEL)
+    # The watchdog is to bite before paramiko's own limits, which are not told from a refusal.
     transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = target.session_timeout
     try:
         with _step(target, watchdog, "the key exchange"):
@@ -133,6 +134,7 @@ def open_wire(target: SftpTarget) -> Iterator[Wire]:
     finally:
         watchdog.stop()
         watchdog.cut()
+        transport.packetizer.complete_handshake()  # else its timer outlives a failed handshake, and holds the process
         transport.close()
         sock.close()
         for thread in (watchdog, transport):
