@@ -428,6 +428,9 @@ CASES: dict[str, Callable[[Hospital], object]] = {
         if h.departments[h.assignments[s["assignment_id"]]["department_id"]]["coid"]
         not in (h.holder(s)["home_coid"], h.holder(s)["away_coid"])
     ],
+    "urgent note on call today": lambda h: [
+        s for s in h.held(h.on_call) if s["note"].startswith("PAGER BROKEN") and day(s) == h.today
+    ],
     "call order of the slot": lambda h: [
         s for s in h.on_call if s["call_order"] not in ("", h.assignments[s["assignment_id"]]["call_order"])
     ],
