@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from include.schedule.faults import FaultList
     from include.schedule.reading import Chunk, Header
 
-#: Stands for a field that has a fault already: it takes no part in further checks. No good field can hold NUL.
-_BAD = "\0"
+#: Stands for a field that has a fault already: it takes no part in further checks. No good field holds NUL.
+NO_VALUE = "\0"
 _REMEMBERED = 100_000
 
 
@@ -122,7 +122,7 @@ class FileCheck:
         )
         first_lines = self.lines
         for place, (value, line) in enumerate(zip(values, lines, strict=True)):
-            if _BAD in value:
+            if NO_VALUE in value:
                 continue
             first = first_lines.setdefault(value, line)
             if first != line:
@@ -133,7 +133,7 @@ class FileCheck:
         count = len(lines)
 
         def values(name: str) -> Sequence[str]:
-            return columns.get(name) or [_BAD] * count
+            return columns.get(name) or [NO_VALUE] * count
 
         known = self._known
         if table in known.keys:
@@ -146,7 +146,7 @@ class FileCheck:
             self._check_order_of_dates(values, lines, bad)
             names = ("period_id", "department_id", "start_date", "end_date")
             for period, department, start, end in zip(*(values(name) for name in names), strict=True):
-                usable = _BAD not in (start, end) and start <= end  # else its fault has been told: any day is good
+                usable = NO_VALUE not in (start, end) and start <= end  # else its fault has been told: any day is good
                 known.periods[period] = Period(department, *((start, end) if usable else ("0000", "9999")))
         elif table == "requests":
             self._check_order_of_dates(values, lines, bad)
@@ -155,7 +155,7 @@ class FileCheck:
 
     def _check_order_of_dates(self, values: Callable[[str], Sequence[str]], lines: list[int], bad: set[int]) -> None:
         for place, (start, end) in enumerate(zip(values("start_date"), values("end_date"), strict=True)):
-            if _BAD not in (start, end) and end < start:
+            if NO_VALUE not in (start, end) and end < start:
                 self._fault(place, lines, bad, "end_date", "is before start_date")
 
     def _check_slots(
@@ -170,16 +170,16 @@ class FileCheck:
             period = known.periods.get(period_id)
             if period is None:
                 continue
-            if department is not None and period.department_id not in (department, _BAD):
+            if department is not None and period.department_id not in (department, NO_VALUE):
                 self._fault(place, lines, bad, "period_id", "is a period of another department than the assignment's")
-            if day != _BAD and not period.start_date <= day <= period.end_date:
+            if day != NO_VALUE and not period.start_date <= day <= period.end_date:
                 self._fault(place, lines, bad, "slot_date", "is outside the schedule period")
         zones = [known.zones.get(department) if department else None for department in departments]
         starts = self._resolve("start", values, columns, zones, lines, bad)
         stops = self._resolve("stop", values, columns, zones, lines, bad)
         columns["start_utc"], columns["stop_utc"] = starts, stops
         for place, (start, stop) in enumerate(zip(starts, stops, strict=True)):
-            if stop < start and _BAD not in (start, stop):
+            if stop < start and NO_VALUE not in (start, stop):
                 self._fault(place, lines, bad, "stop_local", "is before the start")
 
     def _check_stored_slots(
@@ -207,15 +207,15 @@ class FileCheck:
         resolved = []
         look_up = self._instants
         for place, (zone, local, given) in enumerate(zip(zones, values(local_column), given_utc, strict=True)):
-            if zone is None or local == _BAD or given == _BAD:
-                resolved.append(_BAD)
+            if zone is None or local == NO_VALUE or given == NO_VALUE:
+                resolved.append(NO_VALUE)
                 bad.add(place)  # its cause has been reported
                 continue
             candidates = look_up(zone, local)
             if given in candidates or (not given and len(candidates) == 1):
                 resolved.append(given or candidates[0])
                 continue
-            resolved.append(_BAD)
+            resolved.append(NO_VALUE)
             if not candidates:
                 message = "does not exist: the clocks of the department's time zone skip it"
                 self._fault(place, lines, bad, local_column, message)
@@ -255,10 +255,10 @@ class _Judge:
         return wrong
 
     def converted(self, values: Sequence[str]) -> list[str]:
-        """Return ``values``, just judged, as PostgreSQL's text; :data:`_BAD` for the wrong ones."""
+        """Return ``values``, just judged, as PostgreSQL's text; :data:`NO_VALUE` for the wrong ones."""
         good = self._good
         if self._wrong:
-            return [good.get(value, _BAD) for value in values]
+            return [good.get(value, NO_VALUE) for value in values]
         return [good[value] for value in values]
 
     def _judge_one(self, value: str) -> str:
@@ -274,4 +274,4 @@ class _Judge:
 
 
 def _good_pairs(left: Sequence[str], right: Sequence[str]) -> Iterable[tuple[str, str]]:
-    return ((a, b) for a, b in zip(left, right, strict=True) if _BAD not in (a, b))
+    return ((a, b) for a, b in zip(left, right, strict=True) if NO_VALUE not in (a, b))

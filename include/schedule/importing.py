@@ -6,7 +6,7 @@ change capture; what does not change leaves no trace.
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from include.schedule.stored import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import psycopg
@@ -106,6 +107,18 @@ class _Import:
             raise self._rejected()
         return self._apply([one for one in staged if one is not None])
 
+    @contextmanager
+    def _refusals_as_faults(self, file: ExchangeFile) -> Iterator[None]:
+        """Translate what the store refuses although the checks let it pass; the original would quote values."""
+        from psycopg import errors
+
+        try:
+            yield
+        except (errors.DataError, errors.IntegrityError) as error:
+            reason = error.diag.constraint_name or f"SQLSTATE {error.sqlstate}"
+            self._faults.add(file.file_name, None, None, f"was refused by the store ({reason})")
+            raise self._rejected() from None
+
     def _prepare_restore(self) -> None:
         filled = first_filled_table(self._connection)
         if filled is not None:
@@ -138,7 +151,8 @@ class _Import:
                 continue  # nothing will be applied: only look for the other faults
             staged = staged or Staged(self._connection, file, check.column_names)
             if lines:
-                staged.copy(columns, len(lines))
+                with self._refusals_as_faults(file):
+                    staged.copy(columns, len(lines))
         check.expect_keys_of(csv_file.guessed)
         return staged
 
@@ -149,22 +163,20 @@ class _Import:
             report_moved_parents(self._connection, known, self._lines, self._faults)
 
     def _apply(self, staged: list[Staged]) -> ImportResult:
-        from psycopg import errors
-
         counted: dict[str, tuple[int, int]] = {}
         removed: dict[str, int] = {}
-        name = self._files[-1].file_name
-        try:
-            with triggers_off(self._connection, *self._unwanted_triggers()):
-                for one in staged:
-                    name = one.file.file_name
-                    counted[name] = one.add_and_update(self._mode)
-                for one in reversed(staged):  # rows go before what they refer to
-                    name = one.file.file_name
-                    removed[name] = one.remove_absent() if self._mode == "replace" else 0
-        except (errors.DataError, errors.IntegrityError) as error:
-            self._faults.add(name, None, None, f"was refused by the store ({error.diag.constraint_name})")
-            raise self._rejected() from None  # the original quotes values
+        if not staged:
+            return ImportResult({})
+        with (
+            self._refusals_as_faults(staged[-1].file),  # references are judged at the end
+            triggers_off(self._connection, *self._unwanted_triggers()),
+        ):
+            for one in staged:
+                with self._refusals_as_faults(one.file):
+                    counted[one.file.file_name] = one.add_and_update(self._mode)
+            for one in reversed(staged):  # rows go before what they refer to
+                with self._refusals_as_faults(one.file):
+                    removed[one.file.file_name] = one.remove_absent() if self._mode == "replace" else 0
         if self._mode == "restore":
             self._connection.execute(_CONTINUE_CHANGE_IDS)
             self._connection.execute("SELECT pg_notify('callboard_changes', '')")  # its trigger was off, too

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from include.schedule.checking import Known, Period, StoredDepartments
+from include.errors import ConfigurationError
+from include.schedule.checking import NO_VALUE, Known, Period, StoredDepartments
 from include.schedule.files import BY_TABLE, FILES
 from include.schedule.values import instants
 
@@ -24,9 +25,20 @@ REFERRED = tuple(dict.fromkeys(column.references[0] for file in FILES for column
 
 
 def lock_store(connection: Connection) -> None:
-    """Keep other writers out until the transaction ends, so that what was checked stays true; readers go on."""
+    """Keep other writers out until the transaction ends, so that what was checked stays true; readers go on.
+
+    Raises:
+        ConfigurationError: the store has no tables.
+    """
+    from psycopg import errors
+
     tables = ", ".join(f"schedule.{file.table}" for file in FILES if file.table != "change_logs")
-    connection.execute(f"LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE")
+    try:
+        connection.execute(f"LOCK TABLE {tables} IN SHARE ROW EXCLUSIVE MODE")
+    except (errors.UndefinedTable, errors.InvalidSchemaName):
+        raise ConfigurationError(
+            "The database has no schedule store.", next_step="start the platform with `make run`, which creates it"
+        ) from None
 
 
 def first_filled_table(connection: Connection) -> str | None:
@@ -68,7 +80,7 @@ def stored_departments(connection: Connection) -> StoredDepartments:
         return lambda _: {}
 
     def look_up(slots: Sequence[str]) -> dict[str, str]:
-        asked = [slot for slot in slots if "\0" not in slot]
+        asked = [slot for slot in slots if slot != NO_VALUE]
         query = "SELECT slot_id, department_id FROM schedule.schedules WHERE slot_id = ANY(%s)"
         return {str(slot): str(department) for slot, department in connection.execute(query, [asked])}
 
@@ -125,7 +137,7 @@ def report_moved_parents(connection: Connection, known: Known, lines: Mapping[st
                 found["assignments", assignment, "department_id"] = "changes, but the store holds slots of it"
             if period_id in changed[2]:
                 period = known.periods[period_id]
-                if period.department_id != before.periods[period_id].department_id:
+                if period.department_id not in (before.periods[period_id].department_id, NO_VALUE):
                     found["schedule_periods", period_id, "department_id"] = "changes, but the store holds slots of it"
                 if day < period.start_date:
                     found["schedule_periods", period_id, "start_date"] = "is after slots that the store holds"

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from include.effects import observed_by
-from include.errors import ImportRejected, SourceNotReady
+from include.errors import ConfigurationError, ImportRejected, SourceNotReady
 from include.schedule.applying import Counts
 from include.schedule.files import BY_TABLE, FILES
 from include.schedule.importing import import_files
@@ -271,6 +271,19 @@ def test_an_absent_database_is_said_so(tmp_path: Path) -> None:
     folder = write_files(tmp_path, dict(SMALL_HOSPITAL))
     with pytest.raises(SourceNotReady):
         import_files("postgresql://nobody@127.0.0.1:1/none", folder, mode="replace", user="tester")
+
+
+def test_a_database_without_the_store_is_said_so(filled: Database, tmp_path: Path) -> None:
+    with psycopg.connect(filled.schedule_dsn) as connection:
+        connection.execute("DROP TABLE schedule.tallies")
+    with pytest.raises(ConfigurationError, match="no schedule store"):
+        load(filled, write_files(tmp_path, dict(SMALL_HOSPITAL)))
+
+
+def test_history_alone_is_nothing_to_import(filled: Database, tmp_path: Path) -> None:
+    before = store_content(filled.schedule_dsn)
+    assert load(filled, write_files(tmp_path, {"change_logs": "change_id\n1\n"})) == {}
+    assert store_content(filled.schedule_dsn) == before
 
 
 # --- whatever people write arrives as it is -------------------------------------------------------------------------
