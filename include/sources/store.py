@@ -1,0 +1,264 @@
+"""Reads the schedule store: the slots of one feed with their people and assignments, at one point in time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from include.clock import business_date
+from include.database import engine, not_ready_errors
+from include.effects import effect
+from include.errors import ConfigurationError, DataRejected
+from include.frames import ASSIGNMENT_COLUMNS, PEOPLE_COLUMNS, SLOT_COLUMNS, SlotExtract
+from include.sources.facts import SlotFacts, locate_slot, slots_of_person
+from include.sources.parquet import copy_to_parquet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+    from pathlib import Path
+
+    import pandas as pd
+    import psycopg
+    import pyarrow as pa
+
+    from include.frames import Span
+
+    Cursor = psycopg.Cursor[tuple[Any, ...]]
+
+__all__ = ["SlotFacts", "StoreExtract", "extract_slots", "load_extract", "locate_slot", "slots_of_person"]
+
+_ID_COLUMNS = ("unique_id", "custom1", "custom2", "custom3", "custom4")
+
+# Sorted by code points on every server, whatever its collation.
+_SLOTS = """
+    SELECT slot.slot_id, slot.period_id, slot.assignment_id, slot.department_id, slot.emp_id, slot.slot_date,
+        slot.start_utc AT TIME ZONE 'UTC', slot.stop_utc AT TIME ZONE 'UTC', slot.note, slot.location, slot.call_order,
+        slot.is_pending, slot.work_units
+    {source} ORDER BY slot.slot_id COLLATE "C"
+"""
+_PUBLISHED = "period.published_at <= %(now)s"
+_DRAFT = "(period.published_at <= %(now)s) IS NOT TRUE"
+_FROM = "FROM schedule.schedules AS slot JOIN schedule.schedule_periods AS period USING (period_id)"
+# A slot without length is in the window when its moment is. The outer bounds let the index skip the past.
+_WINDOW = """
+    JOIN schedule.departments AS department ON department.department_id = slot.department_id
+    JOIN unnest(%(zones)s::text[], %(begins)s::timestamptz[], %(ends)s::timestamptz[]) AS bounds (zone, begins, ends)
+        ON bounds.zone = department.time_zone
+    WHERE slot.stop_utc >= %(first)s AND slot.start_utc < %(last)s
+      AND slot.start_utc < bounds.ends AND (slot.stop_utc > bounds.begins OR slot.start_utc = bounds.begins)
+"""
+_PEOPLE = """
+    SELECT emp_id, display_name, last_name, first_name, personnel_type, id.value, coalesce(holders.people, 0),
+        home_coid, away_coid, email, cell_phone, pager, phone, is_placeholder, active, held.slots
+    FROM unnest(%(ids)s::text[], %(slots)s::bigint[]) AS held (emp_id, slots)
+    JOIN schedule.personnel USING (emp_id)
+    LEFT JOIN ({ids}) AS id USING (emp_id)
+    LEFT JOIN (
+        SELECT id.value, count(*) AS people
+        FROM ({ids}) AS id JOIN schedule.personnel USING (emp_id) WHERE active GROUP BY id.value
+    ) AS holders ON holders.value = id.value
+    ORDER BY emp_id COLLATE "C"
+"""
+_ASSIGNMENTS = """
+    SELECT assignment_id, assignment.name, compact_name, assignment_type, information, call_order, department_id,
+        department.name, time_zone, facility, department."group", kronos_department_id, coid, scheduled.slots
+    FROM unnest(%(ids)s::text[], %(slots)s::bigint[]) AS scheduled (assignment_id, slots)
+    JOIN schedule.assignments AS assignment USING (assignment_id)
+    JOIN schedule.departments AS department USING (department_id)
+    ORDER BY assignment_id COLLATE "C"
+"""
+_NUMBERS = frozenset({"call_order", "id_holders", "slots"})
+_BOOLEANS = frozenset({"is_pending", "is_placeholder", "active"})
+
+
+@dataclass(frozen=True, slots=True)
+class StoreExtract:
+    """One extract as files, each with the columns of :mod:`include.frames` in their order.
+
+    ``unpublished``: how many slots of the span were left out because their period is a draft.
+    """
+
+    slots: Path
+    people: Path
+    assignments: Path
+    slot_count: int
+    people_count: int
+    assignment_count: int
+    unpublished: int
+
+
+def extract_slots(dsn: str, folder: Path, *, personnel_id: str, span: Span, now: datetime) -> StoreExtract:
+    """Read the published slots of ``span``, with the people and assignments they concern, in one snapshot.
+
+    Writes ``slots.parquet``, ``people.parquet`` and ``assignments.parquet`` into ``folder``, each ordered by its ID.
+    A window is counted in each department's own local days around its own today at ``now``. ``personnel_id`` is the
+    mapping's key: ``unique_id``, ``custom1`` .. ``custom4`` or ``ids.<system>``.
+
+    Raises:
+        ConfigurationError: ``personnel_id`` names no ID.
+        DataRejected: a department's time zone is unknown to Python.
+        SourceNotReady: the store could not be read.
+    """
+    id_query, system = _ids(personnel_id)
+    held: Counter[str] = Counter()
+    scheduled: Counter[str] = Counter()
+
+    def count(batch: pa.Table) -> None:
+        _add(held, batch["emp_id"])
+        _add(scheduled, batch["assignment_id"])
+
+    files = {name: folder / f"{name}.parquet" for name in ("slots", "people", "assignments")}
+    with _snapshot(dsn) as cursor, effect("sources.extract"):
+        source, values = _span_source(cursor, span, now)
+        values |= {"now": now, "system": system}
+        slots = copy_to_parquet(
+            cursor, _SLOTS.format(source=f"{source} AND {_PUBLISHED}"), values, files["slots"], slot_schema(), count
+        )
+        people = copy_to_parquet(
+            cursor, _PEOPLE.format(ids=id_query), values | _listed(held), files["people"], people_schema()
+        )
+        assignments = copy_to_parquet(
+            cursor, _ASSIGNMENTS, _listed(scheduled), files["assignments"], assignment_schema()
+        )
+        [[unpublished]] = cursor.execute(f"SELECT count(*) {source} AND {_DRAFT}", values).fetchall()
+    return StoreExtract(
+        **files, slot_count=slots, people_count=people, assignment_count=assignments, unpublished=unpublished
+    )
+
+
+def load_extract(slots: Path, people: Path, assignments: Path, *, span: Span, as_of: datetime) -> SlotExtract:
+    """Load the three files of an extract.
+
+    IDs and texts are ``str``, numbers ``Int64`` (``work_units``: ``Float64``), flags ``boolean``, instants
+    ``datetime64[us, UTC]``, ``slot_date`` Python dates; null is the type's own.
+    """
+    return SlotExtract(
+        slots=_frame(slots), people=_frame(people), assignments=_frame(assignments), span=span, as_of=as_of
+    )
+
+
+def slot_schema() -> pa.Schema:
+    """Return the Arrow schema of ``slots.parquet``."""
+    return _schema(SLOT_COLUMNS)
+
+
+def people_schema() -> pa.Schema:
+    """Return the Arrow schema of ``people.parquet``."""
+    return _schema(PEOPLE_COLUMNS)
+
+
+def assignment_schema() -> pa.Schema:
+    """Return the Arrow schema of ``assignments.parquet``."""
+    return _schema(ASSIGNMENT_COLUMNS)
+
+
+def _schema(columns: tuple[str, ...]) -> pa.Schema:
+    import pyarrow as pa
+
+    def kind(name: str) -> pa.DataType:
+        if name in _BOOLEANS:
+            return pa.bool_()
+        if name in _NUMBERS:
+            return pa.int64()
+        if name == "work_units":
+            return pa.float64()
+        if name == "slot_date":
+            return pa.date32()
+        return pa.timestamp("us", "UTC") if name.endswith("_utc") else pa.string()
+
+    return pa.schema([(name, kind(name)) for name in columns])
+
+
+def _frame(path: Path) -> pd.DataFrame:
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {
+        pa.string(): pd.StringDtype(na_value=float("nan")),
+        pa.bool_(): pd.BooleanDtype(),
+        pa.int64(): pd.Int64Dtype(),
+        pa.float64(): pd.Float64Dtype(),
+    }
+    frame: pd.DataFrame = pq.read_table(path).to_pandas(types_mapper=kinds.get)
+    return frame
+
+
+@contextmanager
+def _snapshot(dsn: str) -> Iterator[Cursor]:
+    """One REPEATABLE READ, read-only transaction: everything in the block sees the store at one moment."""
+    options: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    with not_ready_errors(), engine(dsn).connect().execution_options(**options) as connection, connection.begin():
+        driver: Any = connection.connection.driver_connection
+        with driver.cursor() as cursor:
+            yield cursor
+
+
+def _ids(personnel_id: str) -> tuple[str, str | None]:
+    """Return the query of everybody's ID (``emp_id``, ``value``) and the system that it is parameterised with."""
+    if personnel_id in _ID_COLUMNS:
+        return f"SELECT emp_id, nullif({personnel_id}, '') AS value FROM schedule.personnel", None
+    kind, _, system = personnel_id.partition(".")
+    if kind == "ids" and system:
+        query = "SELECT emp_id, nullif(value, '') AS value FROM schedule.personnel_ids WHERE system = %(system)s"
+        return query, system
+    raise ConfigurationError(
+        f"personnel_id {personnel_id!r} names no ID of people.",
+        next_step=f"write one of {', '.join(_ID_COLUMNS)}, or ids.<system>",
+    )
+
+
+def _span_source(cursor: Cursor, span: Span, now: datetime) -> tuple[str, dict[str, Any]]:
+    """Return FROM and WHERE of the span's slots, drafts included, and the values in it."""
+    if span.kind == "published":
+        return f"{_FROM} WHERE true", {}
+    if span.kind == "pay_period":
+        condition = "WHERE slot.slot_date BETWEEN %(first_day)s AND %(last_day)s"
+        return f"{_FROM} {condition}", {"first_day": span.first_day, "last_day": span.last_day}
+    zones = [row[0] for row in cursor.execute("SELECT DISTINCT time_zone FROM schedule.departments").fetchall()]
+    bounds = [window_bounds(zone, span.past_days, span.future_days, now) for zone in zones]
+    begins, ends = [begin for begin, _ in bounds], [end for _, end in bounds]
+    return _FROM + _WINDOW, {
+        "zones": zones,
+        "begins": begins,
+        "ends": ends,
+        "first": min(begins, default=now),
+        "last": max(ends, default=now),
+    }
+
+
+def window_bounds(zone: str, past_days: int, future_days: int, now: datetime) -> tuple[datetime, datetime]:
+    """Return when the local days ``today - past_days`` .. ``today + future_days`` of ``zone`` begin and end, in UTC.
+
+    Each day begins at its first instant, also where the clocks change at midnight; the end is not part of it.
+
+    Raises:
+        DataRejected: the zone is unknown to Python.
+    """
+    try:
+        today = business_date(now, zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise DataRejected(
+            "A department's time zone is unknown here.", next_step="correct the department, or update package tzdata"
+        ) from None
+    return _midnight(today - timedelta(days=past_days), zone), _midnight(today + timedelta(days=future_days + 1), zone)
+
+
+def _midnight(day: date, zone: str) -> datetime:
+    # Of two midnights the first; where there is none, the old offset leads to the moment at which it is skipped.
+    return datetime.combine(day, time(0), ZoneInfo(zone)).astimezone(UTC)
+
+
+def _add(counter: Counter[str], column: pa.ChunkedArray) -> None:
+    for entry in column.value_counts().to_pylist():
+        if entry["values"] is not None:
+            counter[entry["values"]] += entry["counts"]
+
+
+def _listed(counter: Counter[str]) -> dict[str, Any]:
+    return {"ids": list(counter), "slots": list(counter.values())}
