@@ -109,7 +109,7 @@ def test_a_black_hole_in_any_phase_ends(place: Place, payload: Path, way: str) -
 
 
 def test_the_watchdog_alone_ends_a_wait(place: Place, payload: Path) -> None:
-    """Paramiko has waits without a timeout (writing into full buffers, the subsystem request): nothing else ends them."""
+    """Paramiko has waits without a timeout, such as a write into full buffers: nothing else ends them."""
     with proxied(place.server.port) as proxy:
         target = place.target(port=proxy.port, answer_timeout=ALIVE)
         started = time.monotonic()

@@ -24,7 +24,10 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {kind: write_key(folder / kind, kind) for kind in KEY_TYPES}
 
 
-def _target(extra: dict[str, Any], *, password: str | None = "-") -> SftpTarget:
+def _target(extra: dict[str, Any], *, password: str = "") -> SftpTarget:
+    """Build a target; without a private key in the extra, it logs in by some password."""
+    by_key = "key_file" in extra or "private_key" in extra
+    password = password or ("" if by_key else "some password")
     details = ConnectionDetails("partner", "mft.example.org", None, "callboard", password, extra)
     return target_from_connection(details)
 
@@ -117,7 +120,7 @@ def test_contradictions_are_configuration_errors(keys: dict[str, str], changed: 
 
 def test_somebody_must_log_in(keys: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="neither a password nor a private key"):
-        _target({"host_keys": [keys["ed25519"]]}, password=None)
+        _target({"host_keys": [keys["ed25519"]], "private_key": ""})
 
 
 @pytest.mark.parametrize("kind", KEY_TYPES)
@@ -134,7 +137,7 @@ def test_private_keys_of_every_form(
     key = asyncssh.read_private_key(str(tmp_path / "key"))
     (tmp_path / "key").write_bytes(key.export_private_key(form, passphrase))
     extra = {"host_keys": [keys["rsa"]], "key_file": str(tmp_path / "key"), "private_key_passphrase": passphrase}
-    loaded = load_private_key(_target(extra, password=None))
+    loaded = load_private_key(_target(extra))
     assert loaded is not None
     assert loaded.asbytes() == key.public_data
     if passphrase:
