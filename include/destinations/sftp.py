@@ -56,7 +56,7 @@ def open_sftp(target: SftpTarget, folder: str) -> Iterator[SftpSession]:
 class SftpSession:
     """One open connection. Its methods are described in :class:`~include.destinations.files.FileSession`.
 
-    After an unanswered request the connection is closed: a late answer must never be taken for that of a later request.
+    After an unanswered request the connection is closed: nothing follows on a connection that is in doubt.
     """
 
     def __init__(self, target: SftpTarget, folder: str, opened: wire.Wire) -> None:

@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("keys")
-    return {kind: write_key(folder / kind, kind) for kind in KEY_TYPES}
+def key_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("keys")
+
+
+@pytest.fixture(scope="module")
+def keys(key_folder: Path) -> dict[str, str]:
+    return {kind: write_key(key_folder / kind, kind) for kind in KEY_TYPES}
 
 
 def _target(extra: dict[str, Any], *, password: str = "") -> SftpTarget:
@@ -127,15 +131,14 @@ def test_somebody_must_log_in(keys: dict[str, str]) -> None:
 @pytest.mark.parametrize("form", ["openssh", "pkcs1-pem", "pkcs8-pem"])
 @pytest.mark.parametrize("passphrase", [None, "opens it"])
 def test_private_keys_of_every_form(
-    keys: dict[str, str], tmp_path: Path, kind: str, form: str, passphrase: str | None
+    keys: dict[str, str], key_folder: Path, tmp_path: Path, kind: str, form: str, passphrase: str | None
 ) -> None:
     import asyncssh
 
     if (kind, form) == ("ed25519", "pkcs1-pem"):
         return  # there is no such form
-    write_key(tmp_path / "key", kind)
-    key = asyncssh.read_private_key(str(tmp_path / "key"))
-    (tmp_path / "key").write_bytes(key.export_private_key(form, passphrase))
+    key = asyncssh.read_private_key(str(key_folder / kind))
+    (tmp_path / "key").write_bytes(key.export_private_key(form, passphrase, rounds=50))
     extra = {"host_keys": [keys["rsa"]], "key_file": str(tmp_path / "key"), "private_key_passphrase": passphrase}
     loaded = load_private_key(_target(extra))
     assert loaded is not None
