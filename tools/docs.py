@@ -1,7 +1,7 @@
 """`make docs` runs this: writes docs/integrations.md and the table of feeds in README.md from what the code says.
 
-Each integration's page is its Dag file's docstring; its mapping's columns, record fields and default layout come from its
-schema. `python -m tools.docs --check` (in `make lint`) fails when a file is not what this would write.
+Each integration's page is its Dag file's docstring; its mapping's columns, record fields and default layout come from
+its schema. `python -m tools.docs --check` (in `make lint`) fails when a file is not what this would write.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ def pages() -> dict[str, str]:
 def integrations_page() -> str:
     """The whole of docs/integrations.md."""
     parts = [
-        "# Integrations\n\nWritten by `make docs` from the Dag files and the mapping schemas; "
-        "change those, not this page.\n"
+        "# Integrations\n\nWritten by `make docs` from Dag files and mapping schemas; change those, not this page.\n"
     ]
     parts += [f"{_demoted(page)}\n\n{_mapping_section(schema_for(slug))}" for slug, page in pages().items()]
     return "\n".join(parts)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from include.errors import ConfigurationError
 from include.ledger import deliveries, rows, runs
 from include.reasons import REASONS
-from include.sources.store import locate_slot, slots_of_person
+from include.sources.facts import locate_slot, slots_of_person
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from include.ledger.records import Run
     from include.run.services import Services
-    from include.sources.store import SlotFacts
+    from include.sources.facts import SlotFacts
 
 Outcome = Literal["delivered", "pending", "excluded", "rejected", "not_extracted"]
 

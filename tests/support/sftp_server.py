@@ -37,7 +37,7 @@ def sftp_server(folder: Path) -> Iterator[SftpServer]:
     client.write_private_key(str(folder / "client"))
     client.write_public_key(str(folder / "client.pub"))
     root = folder / "root"
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [
             *(sys.executable, "-m", "sandbox.sftp", "--root", str(root), "--port", "0", "--control-port", "0"),
             *("--host-key", str(folder / "host"), "--authorized-key", str(folder / "client.pub")),
@@ -45,12 +45,13 @@ def sftp_server(folder: Path) -> Iterator[SftpServer]:
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    try:
+    ) as process:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
         public = " ".join(host.export_public_key().decode().split()[:2])
-        yield SftpServer(root, ready["port"], f"http://127.0.0.1:{ready['control_port']}", folder / "client", public)
-    finally:
-        process.terminate()
-        process.wait(10)
+        try:
+            yield SftpServer(
+                root, ready["port"], f"http://127.0.0.1:{ready['control_port']}", folder / "client", public
+            )
+        finally:
+            process.terminate()
