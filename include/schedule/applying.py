@@ -99,17 +99,17 @@ class Staged:
 
 
 @contextmanager
-def triggers_off(connection: Connection, tables: Sequence[str], trigger: str) -> Iterator[None]:
-    """Switch one trigger (or ``USER``: all of ours) of ``tables`` off for the block; part of the transaction.
+def triggers_off(connection: Connection, triggers: Sequence[tuple[str, str]]) -> Iterator[None]:
+    """Switch triggers, given as (table, trigger), off for the block; ``USER`` is all of a table's but its references.
 
-    References are checked at the end of the block.
+    Part of the transaction: nobody else ever sees them off. References are checked at the end of the block.
     """
     connection.execute("SET CONSTRAINTS ALL DEFERRED")  # what is refused between two files may be right after the last
-    for table in tables:
+    for table, trigger in triggers:
         connection.execute(f"ALTER TABLE schedule.{table} DISABLE TRIGGER {trigger}")
     yield
     connection.execute("SET CONSTRAINTS ALL IMMEDIATE")  # PostgreSQL alters no table with checks pending
-    for table in tables:
+    for table, trigger in triggers:
         connection.execute(f"ALTER TABLE schedule.{table} ENABLE TRIGGER {trigger}")
 
 

@@ -169,7 +169,7 @@ class _Import:
             return ImportResult({})
         with (
             self._refusals_as_faults(staged[-1].file),  # references are judged at the end
-            triggers_off(self._connection, *self._unwanted_triggers()),
+            triggers_off(self._connection, self._unwanted_triggers()),
         ):
             for one in staged:
                 with self._refusals_as_faults(one.file):
@@ -188,16 +188,16 @@ class _Import:
             }
         )
 
-    def _unwanted_triggers(self) -> tuple[list[str], str]:
-        """Return the tables and the trigger that must not fire: all while a restore brings history back.
+    def _unwanted_triggers(self) -> list[tuple[str, str]]:
+        """Return the triggers, as (table, trigger), that would add to history or move slots that the import names.
 
-        A department's new time zone otherwise moves its slots at once; those of this import bring their own times.
+        A department's new zone moves its slots at once; in a replacement every slot that stays has times of its own.
         """
         if self._mode == "restore":
-            return [file.table for file in FILES], "USER"
+            return [(file.table, "USER") for file in FILES]
         if self._mode == "replace" and self._present >= {"departments", "schedules"}:
-            return ["departments"], "follow_time_zone"
-        return [], ""
+            return [("departments", "follow_time_zone")]
+        return []
 
     def _rejected(self) -> ImportRejected:
         columns = {
