@@ -22,8 +22,8 @@ PAIR = ["assignment_id", "slot_date"]
 
 
 def pairs(extract: SlotExtract) -> pd.DataFrame:
-    """The distinct assignments and dates of the slots: ``assignment_id``, ``slot_date``."""
-    return extract.slots[PAIR].drop_duplicates(ignore_index=True)
+    """List the distinct pairs of ``assignment_id`` and ``slot_date`` among the slots, in order of appearance."""
+    return extract.slots[~_pair_numbers(extract).duplicated()][PAIR].reset_index(drop=True)
 
 
 def people(extract: SlotExtract, mapping: FeedMapping, schema: MappingSchema, mapped: pd.DataFrame) -> pd.DataFrame:
@@ -72,13 +72,20 @@ def id_pattern(mapping: FeedMapping) -> str:
     return mapping.personnel_id_pattern or DEFAULT_ID_PATTERN
 
 
+def _pair_numbers(extract: SlotExtract) -> pd.Series[int]:
+    """Number the slots' assignments and dates, from 0, in the order of :func:`pairs`."""
+    return extract.slots.groupby(PAIR, sort=False, dropna=False).ngroup()
+
+
 def _deliverable(extract: SlotExtract, mapped: pd.DataFrame) -> NDArray[np.bool_]:
     """Which slots are neither pending nor open, and have a complete row in the mapping."""
     slots = extract.slots
-    wanted = mapped.loc[mapped["reason"].isna(), PAIR].drop_duplicates()
-    matched = slots[PAIR].merge(wanted.assign(wanted=True), on=PAIR, how="left")["wanted"].notna()
+    usable = mapped.loc[mapped["reason"].isna(), PAIR].drop_duplicates()
+    matched = pairs(extract).merge(usable.assign(usable=True), on=PAIR, how="left")["usable"].notna()
     pending = slots["is_pending"].astype("boolean").fillna(value=False)
     mask: NDArray[np.bool_] = (
-        matched.to_numpy(dtype=bool) & ~pending.to_numpy(dtype=bool) & slots["emp_id"].notna().to_numpy(dtype=bool)
+        matched.to_numpy(dtype=bool)[_pair_numbers(extract)]
+        & ~pending.to_numpy(dtype=bool)
+        & slots["emp_id"].notna().to_numpy(dtype=bool)
     )
     return mask

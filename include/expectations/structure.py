@@ -37,13 +37,31 @@ _KINDS: dict[str, dict[str, Kind]] = {
 }
 
 
+def missing_columns(extract: SlotExtract) -> Iterator[str]:
+    """Name the columns that a frame lacks."""
+    for name, (columns, _) in FRAMES.items():
+        missing = [column for column in columns if column not in getattr(extract, name)]
+        if missing:
+            yield f"{name} lacks {', '.join(missing)}"
+
+
+def broken_keys(extract: SlotExtract) -> Iterator[str]:
+    """Count the slots without an ID of their own. The slots are many; Great Expectations checks the small frames."""
+    slot_id = extract.slots["slot_id"]
+    missing, repeated = int(slot_id.isna().sum()), int(slot_id.dropna().duplicated(keep=False).sum())
+    if missing:
+        yield f"slots: slot_id present: {missing} row(s)"
+    if repeated:
+        yield f"slots: slot_id unique: {repeated} row(s)"
+
+
 def wrong_types(extract: SlotExtract) -> Iterator[str]:
     """Name the columns that hold something else than they should (Great Expectations knows only classes of pandas)."""
     for name, (columns, _) in FRAMES.items():
         frame: pd.DataFrame = getattr(extract, name)
         for column in columns:
             kind = _KINDS[name].get(column, "text")
-            if column in frame and column != "slot_date" and not _is(frame[column], kind):
+            if column != "slot_date" and not _is(frame[column], kind):
                 yield f"{name}.{column} is not of type {kind}"
 
 

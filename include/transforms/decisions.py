@@ -39,6 +39,7 @@ class Decisions:
         self._names: list[str | None] = [None]  # place 0 = undecided
         self._decided = np.zeros(len(ids), dtype=np.int16)  # place of the reason in _names
         self._detail = np.full(len(ids), None, dtype=object)
+        self._detailed = False
 
     @property
     def open(self) -> NDArray[np.bool_]:
@@ -59,17 +60,16 @@ class Decisions:
 
     def finish(self) -> pd.DataFrame:
         """One row per slot, in slot order: ``slot_id``, ``outcome``, ``reason`` and ``detail`` (null when included)."""
-        import numpy as np
         import pandas as pd
 
-        outcomes = np.array(["included" if name is None else find_reason(name).outcome for name in self._names], object)
-        reasons = np.array(self._names, object)
+        outcomes = ["included" if name is None else find_reason(name).outcome for name in self._names]
+        details = pd.array(self._detail if self._detailed else [None], dtype="str")
         return pd.DataFrame(
             {
-                "slot_id": pd.array(self._ids.to_numpy(), dtype="str"),
-                "outcome": pd.array(outcomes[self._decided], dtype="str"),
-                "reason": pd.array(reasons[self._decided], dtype="str"),
-                "detail": pd.array(self._detail, dtype="str"),
+                "slot_id": self._ids.astype("str").array,
+                "outcome": pd.array(outcomes, dtype="str").take(self._decided),
+                "reason": pd.array(self._names, dtype="str").take(self._decided),
+                "detail": details if self._detailed else details.take(self._decided * 0),
             }
         )
 
@@ -83,6 +83,7 @@ class Decisions:
             self._names.append(reason)
         self._decided[newly] = self._names.index(reason)
         if detail is not None:
+            self._detailed = True
             self._detail[newly] = detail if isinstance(detail, str) else self._aligned(detail)[newly]
 
     def _positions(self, mask: Any) -> NDArray[np.bool_]:

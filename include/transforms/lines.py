@@ -78,7 +78,8 @@ class Lines:
     def person_reason(self) -> pd.Series[str]:
         """Tell why the person may not be delivered; null where nothing is wrong."""
         faults = self.people_faults
-        return _take(faults["reason"].astype("str"), _places(faults["emp_id"], self.slot("emp_id")))
+        of_people = _take(faults["reason"].astype("str"), _places(faults["emp_id"], self.people["emp_id"]))
+        return _take(of_people, self.person_places)
 
     def missing_fields(self, required: Sequence[str]) -> pd.Series[str]:
         """Name the required fields that the mapping row leaves empty, joined by ", "."""

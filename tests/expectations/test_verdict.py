@@ -157,6 +157,7 @@ def test_checks_are_plain_and_hold_no_values(epic: FeedMapping, caplog: pytest.L
         ("slots", lambda f: f.drop(columns="note"), "slots lacks note"),
         ("people", lambda f: f.drop(columns="id_holders"), "people lacks id_holders"),
         ("slots", lambda f: f.assign(slot_id=pd.Series([None], dtype="str")), "slots: slot_id present: 1 row"),
+        ("slots", lambda f: pd.concat([f, f]), "slots: slot_id unique: 2 row"),
         ("people", lambda f: pd.concat([f, f]), "people: emp_id unique: 2 row"),
         ("assignments", lambda f: pd.concat([f, f]), "assignments: assignment_id unique: 2 row"),
         ("slots", lambda f: f.assign(start_utc="2026-03-07"), "slots.start_utc is not of type instant"),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.expectations.runner import verdict
-from include.frames import Span
+from include.expectations import rules
+from include.frames import Span, Verdict
 from include.mappings.loader import load_feed
 from include.mappings.schemas import schema_for
 from tests.support.extracts import extract_of
@@ -153,7 +153,8 @@ def extract(slug: str) -> SlotExtract:
 
 def transformed(slug: str, mapping: FeedMapping) -> Any:
     found = extract(slug)
-    return transform_of(slug)(found, mapping, verdict(found, mapping))
+    judged = rules.judge(found, mapping)
+    return transform_of(slug)(found, mapping, Verdict(judged.faults, judged.mapped))
 
 
 def record(slug: str, mapping: FeedMapping) -> Cells:
