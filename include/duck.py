@@ -53,6 +53,7 @@ def connect(beside: Path) -> Iterator[DuckDBPyConnection]:
     )
     try:
         db.execute("SET TimeZone = 'UTC'")
+        db.execute("SET enable_progress_bar = false")  # it would write into the output of commands
         yield db
     except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
         raise ConfigurationError(
