@@ -138,6 +138,14 @@ def test_merge_removes_nothing_and_leaves_columns_alone_that_are_not_there(fille
     ]
 
 
+def test_a_merge_may_refer_to_the_files_and_to_the_store(filled: Database, tmp_path: Path) -> None:
+    texts = {
+        "personnel": "emp_id,display_name,personnel_type\n009,Cy Three,MD\n",
+        "memberships": "emp_id,department_id\n009,ED\n008,ED\n",
+    }
+    assert load(filled, write_files(tmp_path, dict(texts)), "merge")["memberships.csv"] == Counts(2, 0, 0, 0)
+
+
 def test_replace_empties_columns_that_are_not_there(filled: Database, tmp_path: Path) -> None:
     text = "emp_id,display_name,personnel_type\n007,Ada One,MD\n008,Bo Two,DO\n"
     load(filled, write_files(tmp_path, {"personnel": text}))
@@ -174,9 +182,7 @@ def test_both_clock_changes_import_when_they_are_unambiguous(filled: Database, t
     assert query(filled.schedule_dsn, hours) == [(11 * 60,), (13 * 60,), (45,)]
 
 
-def test_restore_brings_back_everything_and_logs_nothing(
-    filled: Database, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_restore_brings_back_everything_and_logs_nothing(filled: Database, tmp_path: Path) -> None:
     load(filled, write_files(tmp_path, {"tallies": SMALL_HOSPITAL["tallies"].replace("Calls", "Shifts")}))
     before = store_content(filled.schedule_dsn)
     folder = exported(filled.schedule_dsn, tmp_path / "export")
@@ -184,6 +190,7 @@ def test_restore_brings_back_everything_and_logs_nothing(
         connection.execute("SET session_replication_role = replica")
         for file in FILES:
             connection.execute(f"DELETE FROM schedule.{file.table}")
+        connection.execute("ALTER TABLE schedule.change_logs ALTER change_id RESTART WITH 1")
     load(filled, folder, "restore")
     after = store_content(filled.schedule_dsn)
     xid = -1  # of the log's rows: which transaction brought them, for readers; not part of the file
