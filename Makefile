@@ -24,6 +24,9 @@ lint: install-dev ## Rules, format and types; nothing is repaired
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
+golden: install-dev ## Write the golden answers anew; read the difference before you commit it
+	GOLDEN_WRITE=1 $(PY) -m pytest tests/transforms/test_golden.py
+
 lock: install-dev ## Write the locks anew from requirements.in and requirements-dev.in
 	$(PY) -m uv pip compile --quiet --no-header --generate-hashes --python-version 3.11 requirements.in -o requirements.txt
 	$(PY) -m uv pip compile --quiet --no-header --generate-hashes --python-version 3.11 requirements-dev.in -o requirements-dev.txt
