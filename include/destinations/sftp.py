@@ -104,7 +104,7 @@ class SftpSession:
         return self._verified(path, size)
 
     def sha256(self, name: str) -> str:
-        """Read a file back and hash it."""
+        """Read a file back and hash it; one round trip for each 32 KiB."""
         path = self._path(name)
         digest = hashlib.sha256()
         try:

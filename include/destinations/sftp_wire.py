@@ -118,6 +118,7 @@ def open_wire(target: SftpTarget) -> Iterator[Wire]:
         sock = socket.create_connection((target.host, target.port), timeout=target.connect_timeout)
     except OSError as error:
         raise _unavailable(target, "connecting", error) from error
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # small requests, each of which waits for its answer
     watchdog = Watchdog(sock, target.session_timeout)
     transport = paramiko.Transport(sock, disabled_algorithms=_DISABLED)
     transport.set_log_channel(_LOG_CHANNEL)

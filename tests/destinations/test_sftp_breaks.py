@@ -97,8 +97,9 @@ def test_the_same_cuts_do_destroy_a_file_that_is_written_in_place(place: Place, 
 @pytest.mark.parametrize("way", ["up", "down"])
 def test_a_black_hole_in_any_phase_ends(place: Place, payload: Path, way: str) -> None:
     total = _measure(place, payload)
-    # Every phase of the first two kilobytes (banner, key exchange, login, channel, first requests), then the rest.
-    offsets = [0, 10, 200, 1500, 2500, 3000, total[way] // 2, total[way] - 200]
+    # Every phase of the first kilobytes (banner, key exchange, login, channel, first requests), then the transfer. What
+    # the last bytes hold differs from run to run; the rename has tests of its own.
+    offsets = [0, 10, 200, 1500, 2500, 3000, total[way] // 2, total[way] * 95 // 100]
     for offset in offsets:
         plan = Break(**{way: offset}, how="hole")
         started = time.monotonic()
@@ -127,8 +128,7 @@ def test_nothing_is_left_running(place: Place) -> None:
     for plan in (Break(down=0, how="hole"), Break(down=700, how="hole"), Break(down=700)):
         with proxied(place.server.port, plan) as proxy, pytest.raises(DestinationUnavailable):
             _open(place, port=proxy.port, answer_timeout=0.7)
-    left = [thread for thread in threading.enumerate() if thread not in before]
-    assert left == []
+    _until(lambda: set(threading.enumerate()) <= before)
 
 
 def test_nothing_listens(place: Place) -> None:
