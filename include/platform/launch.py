@@ -15,6 +15,7 @@ from include.platform import access, environment, first_round, leftovers, ports
 from include.platform.airflow_api import AirflowApi
 from include.platform.airflow_database import create_airflow_database
 from include.platform.feeds import configured_feeds
+from include.platform.files import private
 from include.platform.generated import key_pair, load_or_generate
 from include.platform.postgres import EmbeddedPostgres
 from include.platform.supervision import Supervision
@@ -167,7 +168,7 @@ class Platform:
     def _prepare(self, title: str, module: str, variables: dict[str, str], *, tells: bool = False) -> None:
         """Run one of the preparations, a program of its own; ``tells``: its last line says how far it is."""
         log = self._state.logs / f"{module}.log"
-        with self._screen.phase(title) as phase, log.open("wb") as output:
+        with self._screen.phase(title) as phase, open(log, "wb", opener=private) as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", f"include.platform.{module}"],
                 env=variables,
@@ -175,6 +176,7 @@ class Platform:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                umask=0o077,
                 start_new_session=True,
             )
             try:

