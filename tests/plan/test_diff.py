@@ -99,7 +99,11 @@ def parquet(path, rows, **columns):
 @pytest.mark.parametrize("side", ["base", "wanted"])
 @pytest.mark.parametrize(
     ("keys_of_side", "says"),
-    [(["a", "b", "a", "a"], "1 key(s) of the {side}"), (["a", None, None], "2 row(s) of the {side}")],
+    [
+        (["a", "b", "a", "a"], "1 key(s) of the {side}"),
+        (["a", "a", "b"], "1 key(s) of the {side}"),
+        (["a", None, None], "2 row(s) of the {side}"),
+    ],
 )
 def test_keys_that_do_not_identify_are_refused_with_counts_only(tmp_path, side, keys_of_side, says):
     good = parquet(tmp_path / "good.parquet", [{"key": "x-secret", "slot_id": "s"}])

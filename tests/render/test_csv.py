@@ -177,7 +177,7 @@ def test_a_line_is_never_blank(tmp_path):
 
 
 def test_rows_are_ordered_by_the_bytes_of_their_key_and_stable(tmp_path):
-    keys = ["b", "é", "a", "Z", "b", "a1", "b"]
+    keys = ["b", "é", "a", "Z", "b", "a1", "b"] * 5000
     data = {"key": keys, "place": list(range(len(keys)))}
     layout = Layout(header=False, line_end="lf", columns=columns("place"))
     content = rendered(tmp_path, data, {"place": RecordField("integer", "")}, layout).decode().split()
@@ -260,3 +260,11 @@ def test_a_missing_column_and_a_missing_file(tmp_path):
         rendered(tmp_path, {"key": ["a"]}, {"name": TEXT}, Layout(columns=columns("name")))
     with pytest.raises(ConfigurationError, match="could not read"):
         render_csv(tmp_path / "none.parquet", {"name": TEXT}, Layout(columns=columns("name")), tmp_path / "out.csv")
+
+
+def test_a_name_with_wildcards_is_that_file_and_no_other(tmp_path):
+    pq.write_table(pa.table({"key": ["a"], "name": ["another feed's"]}), tmp_path / "records1.parquet")
+    with pytest.raises(ConfigurationError, match="could not read"):
+        render_csv(
+            tmp_path / "records[1].parquet", {"name": TEXT}, Layout(columns=columns("name")), tmp_path / "out.csv"
+        )
