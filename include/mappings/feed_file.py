@@ -49,7 +49,7 @@ def plain_csv_name(value: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _cron_fault(value: str) -> str | None:
-    from croniter import CroniterBadDateError, croniter  # type: ignore[import-untyped]
+    from croniter import CroniterBadDateError, croniter
 
     fields = value.split()
     if len(fields) != len(_CRON_FIELDS):

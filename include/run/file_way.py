@@ -12,8 +12,8 @@ from include.errors import CallboardError, ConfigurationError, StateDamaged
 from include.integration import Changes
 from include.ledger import deliveries, rows
 from include.ledger.records import NewDelivery, PayloadFile
-from include.plan.diff import diff
-from include.run.account import account
+from include.plan.diff import DeltaCounts, diff
+from include.run.account import account, slots_to_send
 from include.run.payload import freeze_payload, temp_name
 from include.run.sending import discard_uploads, drive
 
@@ -121,7 +121,10 @@ class Files:
         wanted = self.services.artifacts.path(self.decided.snapshot)
         held = self.services.artifacts.path(head.snapshot) if head else None
         delta = self.folder / "delta.parquet"
-        counts = diff(held, wanted, delta, refused=refused, everything=self.order.rebaseline)
+        if head is not None and head.snapshot == self.decided.snapshot and not refused and not self.order.rebaseline:
+            counts = DeltaCounts(0, 0, 0, unchanged=self.decided.records, expired=0)
+        else:
+            counts = diff(held, wanted, delta, refused=refused, everything=self.order.rebaseline)
         if isinstance(self.integration.way, Changes) and not (counts.adds or counts.updates or counts.deletes):
             return None
         files = freeze_payload(
@@ -208,10 +211,9 @@ def counts_of_files(decided: Decided, services: Services, folder: Path) -> Count
     with services.ledger_reading() as connection:
         head = deliveries.head(connection, claim.stream, decided.extracted.span.epoch)
         refused = {refusal.key for refusal in rows.refusals(connection, claim.stream)}
-    return account(
-        decided,
-        services.artifacts.path(decided.snapshot),
-        services.artifacts.path(head.snapshot) if head else None,
-        refused,
-        folder,
-    )
+    if head is not None and head.snapshot == decided.snapshot and not refused:
+        return account(decided, pending=0)
+    difference = folder / "account.parquet"
+    held = services.artifacts.path(head.snapshot) if head else None
+    diff(held, services.artifacts.path(decided.snapshot), difference, refused=refused)
+    return account(decided, slots_to_send(difference, "action"))

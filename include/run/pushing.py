@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.ledger import rows
-from include.ledger.records import Counts
 from include.ledger.rows import Acknowledged
 from include.operations import Declined, Operation
 from include.plan.rows import plan_rows, write_acknowledged
+from include.run.account import account, slots_to_send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import Literal
 
-    from include.ledger.records import Claim
+    from include.ledger.records import Claim, Counts
     from include.operations import RowSession
     from include.run.handed import Decided
     from include.run.services import Services
@@ -65,21 +65,10 @@ def push(
 
 def counts_of_rows(decided: Decided, services: Services, folder: Path) -> Counts:
     """How the slots of a run stand with a partner that takes records: those with an open operation are pending."""
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     plan = folder / "pending.parquet"
-    stream = decided.extracted.claim.stream
-    plan_rows(_acknowledged(stream, services, folder), services.artifacts.path(decided.snapshot), plan)
-    left = pq.read_table(plan, columns=["slot_id", "operation"])
-    pending = len(left.filter(pc.not_equal(left["operation"], "delete"))["slot_id"].unique())
-    return Counts(
-        extracted=decided.extracted.slot_count,
-        delivered=decided.included - pending,
-        pending=pending,
-        excluded=decided.excluded,
-        rejected=decided.rejected,
-    )
+    held = _acknowledged(decided.extracted.claim.stream, services, folder)
+    plan_rows(held, services.artifacts.path(decided.snapshot), plan)
+    return account(decided, slots_to_send(plan, "operation"))
 
 
 def _settle(claim: Claim, session: RowSession, services: Services) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.hospital import NOW
-from tests.support.sftp_server import SftpServer, sftp_server
+from tests.support.sftp_servers import SftpServer, sandbox
+from tests.support.small_hospital import NOW
 from tests.support.world import World, build_world
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _numbers = count(1)
 
 @pytest.fixture(scope="session")
 def partner_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpServer]:
-    with sftp_server(tmp_path_factory.mktemp("partner")) as server:
+    with sandbox(tmp_path_factory.mktemp("partner")) as server:
         yield server
 
 

@@ -12,7 +12,7 @@ from include.ledger import deliveries
 from include.run.deliver import deliver
 from include.run.explain import explain_slot
 from include.run.order import Order
-from tests.support import hospital
+from tests.support import small_hospital as hospital
 from tests.support.receiver import KronosReceiver
 from tests.support.world import EPIC, KRONOS, integration
 

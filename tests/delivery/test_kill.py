@@ -21,7 +21,7 @@ from include.ledger.records import NewDelivery
 from include.run.deliver import deliver
 from include.run.payload import freeze_payload
 from include.run.validate import frozen_mapping
-from tests.support import hospital
+from tests.support import small_hospital as hospital
 from tests.support.receiver import KronosReceiver
 from tests.support.world import EPIC, KRONOS, OVERTAKEN, effects_of, in_child, integration, kill_at, start_child
 

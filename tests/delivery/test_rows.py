@@ -7,7 +7,6 @@ import signal
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,11 +17,12 @@ from include.integration import Integration, Rows, Slots
 from include.ledger import rows
 from include.operations import Accepted, Declined, Operation
 from include.run.deliver import deliver
-from tests.support import hospital
+from tests.support import small_hospital as hospital
 from tests.support.world import EPIC, effects_of, in_child, kill_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
 Fault = "Callable[[Operation], str | None]"
 

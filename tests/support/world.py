@@ -22,7 +22,7 @@ from include.run.transform import transform
 from include.run.validate import validate
 from include.schedule.importing import import_files
 from include.settings import Settings
-from tests.support import hospital
+from tests.support import small_hospital as hospital
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from include.run.handed import Decided, Receipt
     from include.run.order import Order
-    from tests.support.sftp_server import SftpServer
+    from tests.support.sftp_servers import SftpServer
 
 EPIC, KRONOS = "epic_on_call_finder", "kronos_workforce_dimensions"
 Deliver = "Callable[[Integration, Decided, Services, Order | None], Any]"
@@ -109,8 +109,8 @@ def build_world(database: Any, server: SftpServer, folder: Path, slots: int = 30
         name="callboard_sandbox_sftp",
         host="127.0.0.1",
         port=server.port,
-        login="callboard",
-        extra={"key_file": str(server.client_key), "host_keys": [server.host_key]},
+        login=server.user,
+        extra={"private_key": server.client_key, "host_keys": [*server.host_keys.values()]},
     )
     return World(Services(settings, lambda _: details), database.schedule_dsn, server.root / folder.name)
 
