@@ -19,7 +19,8 @@ Row = dict[str, Any]
 
 ASSIGNMENTS = ("MAPPED", "OTHER", "IGNORED", "HALF", "ABSENT", "SHORT")
 ZONES = ("America/New_York", "America/Chicago", "America/Phoenix")
-IDS = (None, "100", "0100", "200", "200", "bad id", "999")
+#: IDs with a fault, or perhaps shared by several people; most people have a good one of their own.
+AWKWARD_IDS = (None, "200", "200", "0200", "bad id", "999")
 TEXTS = (None, "In clinic.", "two\nlines", "=1+1", 'a "quoted", text', "Zoë", "a|b", "back\\slash")
 
 #: The mapping of each integration: the YAML's own lines and the table. 999 is not on the roster.
@@ -61,7 +62,8 @@ class Hospital:
 def mapping_of(slug: str, folder: Path) -> FeedMapping:
     """The mapping that belongs to these hospitals."""
     yaml, table = _MAPPINGS[slug]
-    (folder / "roster.csv").write_text("personnel_id\n100\n0100\n200\nbad id\n")
+    good = "".join(f"{100 + number}\n" for number in range(8))
+    (folder / "roster.csv").write_text(f"personnel_id\n{good}200\n0200\nbad id\n")
     (folder / f"{slug}.yaml").write_text(
         f"integration: {slug}\npersonnel_id: custom1\npersonnel_id_pattern: '[0-9]+'\n"
         f"personnel_id_roster: roster.csv\n{yaml}"
@@ -77,9 +79,9 @@ def hospitals(draw: st.DrawFn) -> Hospital:
         {
             "emp_id": f"P{number}",
             "display_name": f"Person {number}",
-            "personnel_id": draw(st.sampled_from(IDS)),
-            "is_placeholder": draw(st.sampled_from(["false", "false", "true"])),
-            "active": draw(st.sampled_from(["true", "true", "true", "false"])),
+            "personnel_id": draw(st.sampled_from((*[f"{100 + number}"] * 8, *AWKWARD_IDS))),
+            "is_placeholder": draw(st.sampled_from(["false"] * 4 + ["true"])),
+            "active": draw(st.sampled_from(["true"] * 6 + ["false"])),
             "pager": draw(st.sampled_from([None, "555-0100"])),
         }
         for number in range(draw(st.integers(1, 8)))
@@ -102,12 +104,12 @@ def _slot(draw: st.DrawFn, slot_id: str, people: list[Row]) -> Row:
     start = dt.datetime.combine(day, dt.time(), dt.UTC) + dt.timedelta(hours=draw(st.integers(0, 30)))
     return {
         "slot_id": slot_id,
-        "assignment_id": draw(st.sampled_from(ASSIGNMENTS)),
-        "emp_id": draw(st.sampled_from([None, *(person["emp_id"] for person in people)])),
+        "assignment_id": draw(st.sampled_from(["MAPPED"] * 5 + list(ASSIGNMENTS))),
+        "emp_id": draw(st.sampled_from([*[person["emp_id"] for person in people] * 2, None])),
         "slot_date": day.isoformat(),
         "start_utc": start.isoformat(),
         "stop_utc": (start + dt.timedelta(hours=draw(st.sampled_from([0, 1, 12, 24, 60])))).isoformat(),
         "note": draw(st.sampled_from(TEXTS)),
         "call_order": draw(st.sampled_from([None, "2"])),
-        "is_pending": draw(st.sampled_from(["false", "false", "false", "true"])),
+        "is_pending": draw(st.sampled_from(["false"] * 8 + ["true"])),
     }
