@@ -7,7 +7,7 @@ export PYTHON
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint lock docs golden bench install install-dev
+.PHONY: help run test lint docs golden lock install install-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -19,10 +19,15 @@ test: install-dev ## Lint, types and all tests
 	@$(MAKE) --no-print-directory lint
 	$(PY) -m pytest
 
-lint: install-dev ## Rules, format and types; nothing is repaired
+lint: install-dev ## Rules, format, types, arrows and generated pages; nothing is repaired
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(PY) -m tools.arrows
+	$(PY) -m tools.docs --check
+
+docs: install-dev ## Write the generated pages anew
+	$(PY) -m tools.docs
 
 golden: install-dev ## Write the golden answers anew; read the difference before you commit it
 	GOLDEN_WRITE=1 $(PY) -m pytest tests/transforms/test_golden.py

@@ -71,6 +71,7 @@ def platform_environment(plan: Plan, postgres_command: list[str]) -> dict[str, s
         "CALLBOARD_TIME_ZONE": default_time_zone(),
         "CALLBOARD_SCHEDULE_DSN": plan.schedule_dsn,
         "CALLBOARD_LEDGER_DSN": plan.ledger_dsn,
+        "CALLBOARD_AIRFLOW_DSN": plan.airflow_dsn,
         "CALLBOARD_AIRFLOW_USER": AIRFLOW_USER,
         "CALLBOARD_AIRFLOW_PASSWORD": secret.airflow_password,
         "AIRFLOW_HOME": str(state.airflow),

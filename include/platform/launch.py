@@ -242,7 +242,7 @@ class Platform:
         if tasks:
             return f"waiting for {', '.join(tasks)} (Ctrl-C again: end it now)"
         left = sorted(name for name, state in supervision.states().items() if state in {"RUNNING", "STOPPING"})
-        return f"waiting for {', '.join(left)}" if left else "waiting for the supervisor"
+        return f"waiting for {', '.join(left)}" if left else "waiting for every process to end"
 
     def _write_access(self, plan: Plan) -> None:
         sftp_port = plan.ports["sftp"]
