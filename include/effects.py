@@ -2,7 +2,7 @@
 
 A *side effect* is anything the outside could see or a restart could find half done: a file written or renamed, a
 transaction committed, an SFTP request that changes the server. Wrapping each in :func:`effect` lets the crash tests
-count the effects of a clean run and then kill the process before and after each of them: no list to keep, none to forget.
+count the effects of a clean run and then kill the process before and after each: no list to keep, none to forget.
 
 In production nobody observes, and the cost is one ``if``.
 """

@@ -1,8 +1,8 @@
 """Every error of Callboard, sorted by what the operator must do about it.
 
-A message names feed, file, column, count and next step, and never contains a person's data: no name, note, phone number
-or ID *value*. Errors of other libraries are translated at the border where they arise (a destination, a source), so that
-nothing above it ever catches a foreign class.
+A message names feed, file, column, count and next step, and never contains a person's data: no name, note, phone
+number or ID *value*. Errors of other libraries are translated at the border where they arise (a destination, a source),
+so that nothing above it ever catches a foreign class.
 
 Whether Airflow tries a task again is a property of the class (``retryable``); :mod:`include.pipeline` derives its one
 retry policy from it.
@@ -10,9 +10,11 @@ retry policy from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class CallboardError(Exception):
@@ -34,7 +36,8 @@ class CallboardError(Exception):
 class Fault:
     """One fault of an input: where it is, and what is wrong there, without the value itself.
 
-    ``line`` counts from 1 (a CSV header is line 1; ``None`` where a whole file is meant); ``column`` is the header's text.
+    ``line`` counts from 1 (a CSV header is line 1; ``None`` where a whole file is meant); ``column`` is the header's
+    text.
     """
 
     file: str
@@ -82,7 +85,7 @@ class ConfigurationError(CallboardError):
 
 
 class StateDamaged(CallboardError):
-    """Something that Callboard wrote is not as it was written (an artifact, the state directory). Restore it or start anew."""
+    """Something that Callboard wrote is not as it was written: an artifact, the state directory. Restore it."""
 
     summary = "Stored state is damaged"
 
@@ -115,7 +118,7 @@ class DeliveryUncertain(CallboardError):
 
 
 class DeliveryRefused(CallboardError):
-    """The partner refused us: credentials, host key, permission, folder or disk. Trying again could lock the account."""
+    """The partner refused us: credentials, host key, permission, folder or disk. Trying again could lock us out."""
 
     summary = "The partner refused the delivery"
 
@@ -127,6 +130,6 @@ class DeliveryHeld(CallboardError):
 
 
 class FencedOut(CallboardError):
-    """A newer run of the same feed has started; this one must not touch anything. Not an incident: the run is skipped."""
+    """A newer run of the feed has started; this one must not touch anything. No incident: the run is skipped."""
 
     summary = "A newer run took over"

@@ -39,7 +39,7 @@ PEOPLE_COLUMNS = (
     "first_name",
     "personnel_type",
     "personnel_id",  # the ID that this feed delivers people under (mapping key `personnel_id`), null = none
-    "id_holders",  # how many active people of the whole store carry that ID; more than 1 = nobody may be delivered under it
+    "id_holders",  # how many active people of the whole store carry that ID; with more than 1 nobody is delivered
     "home_coid",
     "away_coid",
     "email",
@@ -75,7 +75,8 @@ class Span:
     """Which slots an extract holds.
 
     ``window``: any part of the slot overlaps the local days ``first_day``..``last_day`` of its department.
-    ``pay_period``: ``slot_date`` lies in ``first_day``..``last_day``. ``published``: every published slot; both days None.
+    ``pay_period``: ``slot_date`` lies in ``first_day``..``last_day``. ``published``: every published slot; both days
+    None.
     ``epoch`` names the pay period (its first day, ISO) where a feed keeps one baseline per period, else "".
     """
 
@@ -105,7 +106,8 @@ class Verdict:
 
     ``people``: ``emp_id``, ``reason`` (``id_missing`` ...), one row per person who may not be delivered.
     ``mapped``: ``assignment_id``, ``slot_date``, ``row`` (index into ``mapping.table``, null = none), ``reason`` (null,
-    ``assignment_ignored``, ``assignment_unmapped``, ``mapping_incomplete``); one row per distinct assignment and date, or
+    ``assignment_ignored``, ``assignment_unmapped``, ``mapping_incomplete``); one row per distinct assignment and
+    date, or
     several where the mapping sends one assignment to several targets.
     """
 

@@ -19,7 +19,8 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 class Settings:
     """One installation's settings.
 
-    ``var`` holds all state (``CALLBOARD_VAR``, default ``var/`` beside the code). ``schedule_dsn`` and ``ledger_dsn`` are
+    ``var`` holds all state (``CALLBOARD_VAR``, default ``var/`` beside the code). ``schedule_dsn`` and ``ledger_dsn``
+    are
     ``postgresql://`` URIs of the two roles. ``mappings`` is the folder whose YAML files make feeds
     (``CALLBOARD_MAPPINGS``, default the demo hospital's). ``time_zone`` is the IANA zone of feeds that name none, for
     their clock schedule and for "today" where no department decides it (``CALLBOARD_TIME_ZONE``, default UTC).

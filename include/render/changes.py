@@ -16,10 +16,9 @@ _DELETE = "DELETE"
 
 
 def change_files(delta: Path, settings: ChangeSettings, template: str, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield (file name template, Parquet of its rows) for each file that ``delta`` becomes; a file without rows is
-    none.
+    """Yield (file name template, Parquet of its rows) for each file that ``delta`` becomes.
 
-    ``delta`` is a Parquet file of :func:`include.plan.diff.diff`; its ``action`` becomes the partner's word for it.
+    A file without rows is none.     ``delta`` is a Parquet file of :func:`include.plan.diff.diff`; its ``action`` becomes the partner's word for it.
     """
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
