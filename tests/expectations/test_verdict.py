@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from include.errors import DataRejected
-from include.expectations import frames, rules, suites
+from include.expectations import frames, rules, runner, suites
 from include.expectations.runner import verdict
 from include.frames import Verdict
 from include.mappings.schemas import schema_for
@@ -177,6 +177,18 @@ def test_a_structural_fault_stops_the_run_and_says_where(frame: str, damage: Any
     with pytest.raises(DataRejected, match=told.replace(".", r"\.")) as refused:
         verdict(replace(extract, **{frame: damage(getattr(extract, frame))}), epic)
     assert "Secret Name" not in str(refused.value)
+
+
+def test_great_expectations_own_results_hold_no_values_either() -> None:
+    suite = suites.id_matching("[0-9]+", roster=False, id_required=True)
+    people = pd.DataFrame({"personnel_id": ["secret-id"], "id_holders": [1]})
+    result = (
+        runner._whole_frame()
+        .get_batch(batch_parameters={"dataframe": people})
+        .validate(suite, result_format=runner.COUNTS_ONLY)
+    )
+    assert not result.success
+    assert "secret-id" not in json.dumps(result.to_json_dict())
 
 
 def test_suites_are_made_once_per_process() -> None:
