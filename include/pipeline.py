@@ -44,13 +44,19 @@ FREQUENT = timedelta(minutes=15)
 
 def _retry_policy() -> ExceptionRetryPolicy:
     """Whether a task is tried again is a property of the error's class; anything unforeseen is tried again."""
-    final = [
-        error
-        for _, error in inspect.getmembers(errors, inspect.isclass)
-        if issubclass(error, errors.CallboardError) and error is not errors.CallboardError and not error.retryable
+    known = [
+        error for _, error in inspect.getmembers(errors, inspect.isclass) if issubclass(error, errors.CallboardError)
     ]
+    known.sort(key=lambda error: len(error.__mro__), reverse=True)  # the first match counts: special before general
     return ExceptionRetryPolicy(
-        rules=[RetryRule(exception=error, action=RetryAction.FAIL, reason=error.summary) for error in final]
+        rules=[
+            RetryRule(
+                exception=error,
+                action=RetryAction.DEFAULT if error.retryable else RetryAction.FAIL,
+                reason=error.summary,
+            )
+            for error in known
+        ]
     )
 
 
