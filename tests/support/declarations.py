@@ -1,0 +1,44 @@
+"""What the Dag files declare, read without Airflow: each is executed with a pipeline that only takes its integration.
+
+The tests that hold every integration to the contracts begin here, so that a new Dag file needs no entry anywhere.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+from include.settings import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from include.integration import Integration
+
+DAGS = PROJECT_ROOT / "dags"
+
+
+def dag_files() -> dict[str, Path]:
+    """Every Dag file by its name without the ending: the catalog."""
+    return {file.stem: file for file in sorted(DAGS.glob("[!_.]*.py"))}
+
+
+@cache
+def declared(slug: str) -> Integration:
+    """The integration that ``dags/<slug>.py`` hands to ``publish_dags``."""
+    return declaration_in(dag_files()[slug])
+
+
+def declaration_in(file: Path) -> Integration:
+    """The one integration that a Dag file declares."""
+    found: list[Integration] = []
+    listening = ModuleType("include.pipeline")
+    listening.publish_dags = found.append  # type: ignore[attr-defined]
+    with patch.dict(sys.modules, {"include.pipeline": listening}):
+        runpy.run_path(str(file))
+    assert len(found) == 1, f"{file.name} declares {len(found)} integrations"
+    return found[0]
