@@ -23,6 +23,7 @@ MARK = "CALLBOARD_PLATFORM"
 SUPERVISOR, SCHEDULER, DATABASE = "", "scheduler", "postgres"  # programs of config/supervisord.conf
 _PROGRAM = "SUPERVISOR_PROCESS_NAME"  # supervisord sets it for its children
 _TASKS_SECONDS = 90
+_QUIET_SECONDS = 15
 _OTHERS_SECONDS = 20
 _DATABASE_SECONDS = 60
 
@@ -88,8 +89,7 @@ def sweep(var: Path) -> None:
         lambda each: each.program == SCHEDULER,
         signal.SIGTERM,
         _TASKS_SECONDS,
-        # A scheduler waits for its tasks; those of a dead one are waited for here.
-        enough=lambda left: len(idle_orphans(left)) == len(left),
+        enough=_without_work(),
     )
     _end(mark, lambda each: each.program != DATABASE, signal.SIGTERM, _OTHERS_SECONDS)
     _end(mark, lambda each: each.program == DATABASE, signal.SIGINT, _DATABASE_SECONDS)
@@ -108,6 +108,24 @@ def idle_orphans(schedulers: list[Found]) -> list[Found]:
     parents = {each.parent for each in schedulers}
     orphans = (each for each in schedulers if each.parent not in numbers and not each.leads)
     return [each for each in orphans if each.pid not in parents]
+
+
+def _without_work() -> Callable[[list[Found]], bool]:
+    """Whether nothing of a scheduler has anything left to do.
+
+    A scheduler ends by itself when its tasks are done. One whose supervisor was killed can no longer write its log, and
+    hangs instead: it is given some seconds after its last task.
+    """
+    quiet_since = time.monotonic()
+
+    def enough(left: list[Found]) -> bool:
+        nonlocal quiet_since
+        workers = {each.pid for each in left if not each.leads}
+        if any(each.parent in workers for each in left):
+            quiet_since = time.monotonic()
+        return len(idle_orphans(left)) == len(left) or time.monotonic() - quiet_since > _QUIET_SECONDS
+
+    return enough
 
 
 def end_idle_workers_of_dead_schedulers() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONFIGURATION = PROJECT_ROOT / "config" / "supervisord.conf"
-_GIVEN_UP = ("FATAL", "EXITED")
+_GIVEN_UP = "FATAL"  # EXITED is where a program is for a moment before it is started again
 
 
 class Supervision:
@@ -66,7 +66,7 @@ class Supervision:
 
     def given_up(self) -> list[str]:
         """The programs that supervisord no longer tries to start."""
-        return [name for name, state in self.states().items() if state in _GIVEN_UP]
+        return [name for name, state in self.states().items() if state == _GIVEN_UP]
 
     def require_alive(self) -> None:
         """Check that supervisord runs and has not given a program up.
