@@ -6,10 +6,11 @@ All instants are UTC (``timestamp[us, UTC]``), all dates are ``date32``, all IDs
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from datetime import date, datetime
+
     import pandas as pd
 
 Outcome = Literal["included", "excluded", "rejected"]

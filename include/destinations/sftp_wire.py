@@ -35,7 +35,7 @@ _DISABLED = {
 }
 
 
-class SftpStatus(OSError):  # noqa: N818 - an answer, which each request judges for itself
+class SftpStatus(OSError):
     """The server answered a request with something other than OK. The connection is well."""
 
     def __init__(self, code: int, text: str) -> None:

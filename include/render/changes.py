@@ -18,7 +18,8 @@ _DELETE = "DELETE"
 def change_files(delta: Path, settings: ChangeSettings, template: str, folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield (file name template, Parquet of its rows) for each file that ``delta`` becomes.
 
-    A file without rows is none.     ``delta`` is a Parquet file of :func:`include.plan.diff.diff`; its ``action`` becomes the partner's word for it.
+    A file without rows is none. ``delta`` is what :func:`include.plan.diff.diff` wrote; its ``action`` becomes the
+    partner's word for it.
     """
     import pyarrow.compute as pc
     import pyarrow.parquet as pq

@@ -33,7 +33,7 @@ def validate(extracted: Extracted, services: Services) -> Validated:
         people=_stored(found.people, services),
         mapped=_stored(found.mapped, services),
         people_faults=len(found.people),
-        mapping_faults=int(found.mapped["reason"].notna().sum()),
+        mapping_faults=int(found.mapped["reason"].isin(["assignment_unmapped", "mapping_incomplete"]).sum()),
     )
 
 

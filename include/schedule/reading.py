@@ -47,7 +47,7 @@ class Header:
     width: int
 
 
-class _OverlongRecord(Exception):  # noqa: N818 - never leaves this module
+class _OverlongRecord(Exception):
     pass
 
 
