@@ -88,6 +88,8 @@ class Span:
     # `window`: days relative to each department's own today; the dates above are then those of the feed's zone.
     past_days: int = 0
     future_days: int = 0
+    # `window`: what ended before this has left the window everywhere; it expires at the partner, it is not deleted.
+    expired_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from include.clock import business_now
+from include.errors import SourceNotReady
 from include.ledger import fence, runs
 from include.mappings.loader import freeze, load_feed
 from include.plan.windows import span_of
@@ -19,17 +21,23 @@ if TYPE_CHECKING:
 def extract(integration: Integration, feed: str, run_id: str, services: Services) -> Extracted:
     """Read what ``feed`` is about, at one point in time.
 
-    The fence is claimed first: from here on, every older run of the feed is harmless. The mapping is stored under its
-    hash, so that editing its files concerns the next run only.
+    The fence is claimed first: from here on, every older run of the feed is harmless. Then the mapping is read, and
+    stored under its hash, so that editing its files concerns the next run only.
 
     Raises:
         MappingError: the feed's mapping is wrong; nothing was claimed.
         SourceNotReady: the schedule store or the ledger cannot be reached.
     """
-    mapping = load_feed(services.settings.mappings, feed)
-    version = services.artifacts.put_bytes(freeze(mapping)).sha256
+    stream = load_feed(services.settings.mappings, feed).stream
     with services.ledger("claim") as connection:
-        claim = fence.claim(connection, mapping.stream, feed, run_id)
+        claim = fence.claim(connection, stream, feed, run_id)
+    mapping = load_feed(services.settings.mappings, feed)  # again: it may have changed until the fence was ours
+    if mapping.stream != stream:
+        raise SourceNotReady(
+            f"Feed {feed}: its mapping moved to another environment while the run began.",
+            next_step="nothing; the task tries again",
+        )
+    version = services.artifacts.put_bytes(freeze(mapping)).sha256
 
     now = business_now()
     span = span_of(integration.source, mapping, now, services.settings.time_zone)
@@ -41,7 +49,7 @@ def extract(integration: Integration, feed: str, run_id: str, services: Services
             claim=claim,
             feed=feed,
             as_of=now,
-            span=span,
+            span=replace(span, expired_before=found.window_begins),
             mapping=version,
             slots=services.artifacts.put_file(found.slots).sha256,
             people=services.artifacts.put_file(found.people).sha256,

@@ -83,6 +83,8 @@ def extracted_from_json(data: dict[str, Any]) -> Extracted:
     span = dict(data["span"])
     for day in ("first_day", "last_day"):
         span[day] = date.fromisoformat(span[day]) if span[day] else None
+    expired_before = span["expired_before"]
+    span["expired_before"] = datetime.fromisoformat(expired_before) if expired_before else None
     return Extracted(
         **{
             **data,

@@ -90,6 +90,7 @@ class StoreExtract:
     people_count: int
     assignment_count: int
     unpublished: int
+    window_begins: datetime | None  # of a window: when it begins in the last of the store's zones
 
 
 def extract_slots(dsn: str, folder: Path, *, personnel_id: str, span: Span, now: datetime) -> StoreExtract:
@@ -114,7 +115,7 @@ def extract_slots(dsn: str, folder: Path, *, personnel_id: str, span: Span, now:
 
     files = {name: folder / f"{name}.parquet" for name in ("slots", "people", "assignments")}
     with _snapshot(dsn) as cursor, effect("sources.extract"):
-        source, values = _span_source(cursor, span, now)
+        source, values, window_begins = _span_source(cursor, span, now)
         values |= {"now": now, "system": system}
         slots = copy_to_parquet(
             cursor, _SLOTS.format(source=f"{source} AND {_PUBLISHED}"), values, files["slots"], slot_schema(), count
@@ -127,7 +128,12 @@ def extract_slots(dsn: str, folder: Path, *, personnel_id: str, span: Span, now:
         )
         [[unpublished]] = cursor.execute(f"SELECT count(*) {source} AND {_DRAFT}", values).fetchall()
     return StoreExtract(
-        **files, slot_count=slots, people_count=people, assignment_count=assignments, unpublished=unpublished
+        **files,
+        slot_count=slots,
+        people_count=people,
+        assignment_count=assignments,
+        unpublished=unpublished,
+        window_begins=window_begins,
     )
 
 
@@ -213,23 +219,24 @@ def _ids(personnel_id: str) -> tuple[str, str | None]:
     )
 
 
-def _span_source(cursor: Cursor, span: Span, now: datetime) -> tuple[str, dict[str, Any]]:
-    """Return FROM and WHERE of the span's slots, drafts included, and the values in it."""
+def _span_source(cursor: Cursor, span: Span, now: datetime) -> tuple[str, dict[str, Any], datetime | None]:
+    """Return FROM and WHERE of the span's slots, drafts included, the values in it, and when its last zone begins."""
     if span.kind == "published":
-        return f"{_FROM} WHERE true", {}
+        return f"{_FROM} WHERE true", {}, None
     if span.kind == "pay_period":
         condition = "WHERE slot.slot_date BETWEEN %(first_day)s AND %(last_day)s"
-        return f"{_FROM} {condition}", {"first_day": span.first_day, "last_day": span.last_day}
+        return f"{_FROM} {condition}", {"first_day": span.first_day, "last_day": span.last_day}, None
     zones = [row[0] for row in cursor.execute("SELECT DISTINCT time_zone FROM schedule.departments").fetchall()]
     bounds = [window_bounds(zone, span.past_days, span.future_days, now) for zone in zones]
     begins, ends = [begin for begin, _ in bounds], [end for _, end in bounds]
-    return _FROM + _WINDOW, {
+    values = {
         "zones": zones,
         "begins": begins,
         "ends": ends,
         "first": min(begins, default=now),
         "last": max(ends, default=now),
     }
+    return _FROM + _WINDOW, values, max(begins, default=None)
 
 
 def window_bounds(zone: str, past_days: int, future_days: int, now: datetime) -> tuple[datetime, datetime]:
