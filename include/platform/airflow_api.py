@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 FINISHED = ("success", "failed")
 
 
+class AirflowSilent(ConfigurationError):
+    """Airflow's API server did not answer: it does not run, or not yet again."""
+
+
 class AirflowApi:
     """One account on one Airflow; it signs in when first needed and again when due. A context manager."""
 
@@ -118,7 +122,7 @@ class AirflowApi:
                 self._sign_in()
                 response = self._client.request(method, path, **arguments)
         except httpx.HTTPError as error:
-            raise ConfigurationError(
+            raise AirflowSilent(
                 f"Airflow does not answer at {self.url} ({type(error).__name__}).",
                 next_step="start the platform with `make run`, or look into its logs",
             ) from error

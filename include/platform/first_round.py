@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from include.platform.airflow_api import FINISHED, AirflowApi
+from include.platform.airflow_api import FINISHED, AirflowApi, AirflowSilent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,18 +70,25 @@ def wait_for_round(
     rows: dict[str, dict[str, Any] | None] = {}
     while waiting:
         summary = read_summary(summary_file)
-        for feed, run_id in list(waiting.items()):
-            row = summary.get(feed)
-            if row is None or row["run_id"] != run_id:
-                if api.run_state(feed, run_id) not in FINISHED:
-                    continue
-                row = read_summary(summary_file).get(feed)  # it may have been written between the two looks
-            rows[feed] = row
+        try:
+            ended = [feed for feed, run_id in waiting.items() if _has_ended(api, feed, run_id, summary.get(feed))]
+        except AirflowSilent:  # its supervisor starts it again, or `pause` says that it gave up
+            note("waiting for Airflow to answer")
+            pause()
+            continue
+        summary = read_summary(summary_file)  # a run may have written its row between the two looks
+        for feed in ended:
+            rows[feed] = summary.get(feed)
             del waiting[feed]
         if waiting:
             note(f"{len(runs) - len(waiting)} of {len(runs)} feeds, waiting for {_some(sorted(waiting))}")
             pause()
     return rows
+
+
+def _has_ended(api: AirflowApi, feed: str, run_id: str, row: dict[str, Any] | None) -> bool:
+    """Whether a run wrote its row, or ended without one."""
+    return (row is not None and row["run_id"] == run_id) or api.run_state(feed, run_id) in FINISHED
 
 
 def read_summary(file: Path) -> dict[str, dict[str, Any]]:
