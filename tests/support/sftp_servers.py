@@ -39,6 +39,7 @@ class SftpServer:
     logins: Callable[[], int]
     """How many authentications were attempted so far."""
     control: str = ""
+    pid: int = 0
 
     def set_faults(self, *faults: dict[str, Any]) -> None:
         """Sandbox only: misbehave like this from now on."""
@@ -99,6 +100,7 @@ def openssh(folder: Path, *, sftp_options: str = "", extra_config: str = "") -> 
             client_key=(folder / "client").read_text(),
             host_keys=host_keys,
             logins=lambda: _logins(log),
+            pid=process.pid,
         )
     finally:
         process.terminate()
@@ -130,6 +132,7 @@ def sandbox(folder: Path) -> Iterator[SftpServer]:
             host_keys=host_keys,
             logins=lambda: sum(line.startswith("AUTH ") for line in server.get("/_requests")),
             control=f"http://127.0.0.1:{ports['control_port']}",
+            pid=process.pid,
         )
         yield server
     finally:

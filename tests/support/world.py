@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from include.destinations.connection import ConnectionDetails
 from include.effects import Moment, observed_by
 from include.errors import FencedOut
-from include.integration import Changes, Integration, Sftp, Slots, Snapshot
 from include.run.deliver import deliver
 from include.run.extract import extract
 from include.run.services import Services
@@ -23,11 +22,13 @@ from include.run.validate import validate
 from include.schedule.importing import import_files
 from include.settings import Settings
 from tests.support import small_hospital as hospital
+from tests.support.declarations import declared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from include.integration import Integration
     from include.run.handed import Decided, Receipt
     from include.run.order import Order
     from tests.support.sftp_servers import SftpServer
@@ -38,13 +39,13 @@ Deliver = "Callable[[Integration, Decided, Services, Order | None], Any]"
 
 def integration(slug: str) -> Integration:
     """The integration as its Dag file declares it."""
-    if slug == EPIC:
-        from include.transforms.epic_on_call_finder import on_call_records
+    return declared(slug)
 
-        return Integration(slug, "# Epic", Slots("window"), on_call_records, Snapshot(), Sftp())
-    from include.transforms.kronos_workforce_dimensions import scheduled_shifts
 
-    return Integration(slug, "# Kronos", Slots("pay_period"), scheduled_shifts, Changes(per_epoch=True), Sftp())
+def decide(which: Integration, feed: str, run_id: str, services: Services) -> Decided:
+    """The three steps before `deliver`, of any feed."""
+    extracted = extract(which, feed, run_id, services)
+    return transform(which, validate(extracted, services), services)
 
 
 @dataclass
@@ -69,9 +70,7 @@ class World:
 
     def decide(self, slug: str, run_id: str | None = None) -> Decided:
         """The three steps before `deliver`."""
-        declared = integration(slug)
-        extracted = extract(declared, slug, run_id or self.run_id(), self.services)
-        return transform(declared, validate(extracted, self.services), self.services)
+        return decide(integration(slug), slug, run_id or self.run_id(), self.services)
 
     def store(self) -> Any:
         import psycopg
@@ -89,7 +88,7 @@ def build_world(database: Any, server: SftpServer, folder: Path, slots: int = 30
     )
     mappings = folder / "mappings"
     mappings.mkdir()
-    place = f"/{folder.name}"
+    place = f"{server.base}/{folder.name}"
     for slug, yaml, table in (
         (EPIC, hospital.EPIC_YAML, hospital.EPIC_CSV),
         (KRONOS, hospital.KRONOS_YAML, hospital.KRONOS_CSV),
@@ -97,14 +96,20 @@ def build_world(database: Any, server: SftpServer, folder: Path, slots: int = 30
         (server.root / folder.name / slug).mkdir(parents=True)
         (mappings / f"{slug}.yaml").write_text(yaml.format(folder=f"{place}/{slug}"), encoding="utf-8")
         (mappings / f"{slug}.csv").write_text(table, encoding="utf-8")
+    services = services_of(database, server, folder / "var", mappings)
+    return World(services, database.schedule_dsn, server.root / folder.name)
+
+
+def services_of(database: Any, server: SftpServer, var: Path, mappings: Path) -> Services:
+    """What the steps need: this database, this state directory, and the one server behind every connection."""
+    var.mkdir()
     settings = Settings(
-        var=folder / "var",
+        var=var,
         mappings=mappings,
         schedule_dsn=database.schedule_dsn,
         ledger_dsn=database.ledger_dsn,
         time_zone="America/New_York",
     )
-    settings.var.mkdir()
     details = ConnectionDetails(
         name="callboard_sandbox_sftp",
         host="127.0.0.1",
@@ -112,7 +117,7 @@ def build_world(database: Any, server: SftpServer, folder: Path, slots: int = 30
         login=server.user,
         extra={"private_key": server.client_key, "host_keys": [*server.host_keys.values()]},
     )
-    return World(Services(settings, lambda _: details), database.schedule_dsn, server.root / folder.name)
+    return Services(settings, lambda _: details)
 
 
 #: How a child ends whose run was overtaken by a newer one.

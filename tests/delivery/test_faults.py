@@ -1,0 +1,214 @@
+"""A partner's server that fails at random while Kronos is fed, and a receiver that must notice nothing of it.
+
+Random edits, random faults, then either the next try of the same task or a new run, without faults: after each the
+receiver equals the store, has seen nothing twice, nothing late and no half file, and nothing hidden is left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from include.errors import DeliveryRefused, DeliveryUncertain, DestinationUnavailable
+from include.ledger import deliveries
+from include.run.deliver import deliver
+from include.run.services import Services
+from tests.support import small_hospital as hospital
+from tests.support.receiver import KronosReceiver
+from tests.support.sftp_servers import SSHD, SftpServer, openssh
+from tests.support.world import KRONOS, World, build_world, integration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from include.run.handed import Decided
+
+#: Runs that fail, or may fail, for each of the six worlds. CALLBOARD_FAULT_EXAMPLES for more.
+EXAMPLES = int(os.environ.get("CALLBOARD_FAULT_EXAMPLES", "25"))
+#: Which request is disturbed, and how many of its kind a delivery sends: any of them may be hit.
+REQUESTS = {"rename": 1, "CLOSE": 2, "STAT": 4, "WRITE": 1, "OPEN": 2, "READ": 2, "REMOVE": 1, "AUTH": 1}
+#: What happens to it: lost before or after it was done, refused, done too late to be waited for, or only slow.
+DISTURBANCES: tuple[dict[str, Any], ...] = (
+    *({"drop_after_commit": True},) * 3,
+    *({"status": "drop"},) * 2,
+    {"status": "permission_denied"},
+    {"status": "no_space"},
+    {"status": "failure"},
+    {"delay_s": 0.8},
+    {"delay_s": 0.02},
+)
+PATIENCE_S = 0.4
+BROKEN = (DestinationUnavailable, DeliveryUncertain, DeliveryRefused)
+
+
+@dataclass
+class Trials:
+    """Trial after trial in one world; ``ended`` counts how the disturbed tries ended."""
+
+    world: World
+    dice: random.Random
+    receiver: KronosReceiver = field(init=False)
+    ended: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.receiver = KronosReceiver(self.world.partner / KRONOS)
+
+    def trial(self, disturbed: Callable[[Decided], object], story: object) -> None:
+        """Edit, run with ``disturbed`` in place of the delivery, and once more as it should be."""
+        self._edit()
+        decided = self.world.decide(KRONOS)
+        try:
+            disturbed(decided)
+        except BROKEN as error:
+            self.ended[type(error).__name__] += 1
+        else:
+            self.ended["none"] += 1
+        if self.dice.random() < 0.5:
+            self.receiver.collect()
+        if self.dice.random() < 0.4:  # the task's next try
+            self._undisturbed(decided)
+        else:  # or the next run, with whatever people have done meanwhile
+            if self.dice.random() < 0.5:
+                self._edit()
+            decided = self.world.decide(KRONOS)
+            self._undisturbed(decided)
+        self.receiver.collect()
+        with self.world.store() as store:
+            truth = hospital.kronos_truth(store)
+        assert self.receiver.faults == (0, 0, 0), story
+        assert self.receiver.held == truth, story
+        assert list(self.receiver.folder.iterdir()) == [], story
+        with self.world.services.ledger_reading() as connection:
+            assert deliveries.in_flight(connection, KRONOS) is None, story
+
+    def _undisturbed(self, decided: Decided) -> None:
+        deliver(integration(KRONOS), decided, self.world.services)
+
+    def _edit(self) -> None:
+        with self.world.store() as store:
+            hospital.edit(store, self.dice)
+
+
+@pytest.fixture(autouse=True)
+def _no_fault_outlives_its_test(partner_server: SftpServer) -> Iterator[None]:
+    yield
+    partner_server.set_faults()
+
+
+def some_faults(dice: random.Random, publish: str) -> list[dict[str, Any]]:
+    """One to three faults; of every kind of request, any one of those that a delivery sends."""
+    chosen: list[dict[str, Any]] = []
+    for request in dice.choices([*REQUESTS, "rename", "rename"], k=dice.randint(1, 3)):
+        match = f"^{publish.upper() if request == 'rename' else request} "
+        chosen.append({"match": match, "times": dice.randrange(REQUESTS[request])})  # these pass untouched
+        chosen.append({"match": match, "times": dice.choice((1, 1, 2))} | dice.choice(DISTURBANCES))
+    return chosen
+
+
+def impatient(services: Services) -> Services:
+    """The same services, with connections on which nobody waits long for an answer."""
+
+    def connections(name: str) -> Any:
+        details = services.connections(name)
+        return replace(details, extra={**details.extra, "answer_timeout": PATIENCE_S})
+
+    return Services(services.settings, connections)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("publish", ["rename", "posix_rename"])
+def test_a_server_that_fails_at_random_loses_and_doubles_nothing(
+    world: World, partner_server: SftpServer, publish: str, seed: int
+) -> None:
+    yaml = world.services.settings.mappings / f"{KRONOS}.yaml"
+    yaml.write_text(yaml.read_text().replace("destination: {", f"destination: {{publish: {publish}, "))
+    trials = Trials(world, random.Random(f"{publish} {seed}"))
+    hurried = impatient(world.services)
+    for number in range(EXAMPLES):
+        faults = some_faults(trials.dice, publish)
+
+        def disturbed(decided: Decided, faults: list[dict[str, Any]] = faults) -> None:
+            partner_server.set_faults(*faults)
+            try:
+                deliver(integration(KRONOS), decided, hurried)
+            finally:
+                partner_server.set_faults()
+
+        trials.trial(disturbed, (number, faults))
+    # The faults do reach the delivery: most tries broke, in every way there is.
+    assert trials.ended["none"] < EXAMPLES / 2
+    assert EXAMPLES < 25 or set(trials.ended) >= {error.__name__ for error in BROKEN}
+
+
+@pytest.fixture
+def openssh_world(database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[World, SftpServer]]:
+    monkeypatch.setenv("CALLBOARD_NOW", hospital.NOW)
+    folder = tmp_path / "world"
+    folder.mkdir()
+    with openssh(tmp_path / "partner", extra_config=no_penalties()) as server:
+        yield build_world(database, server, folder), server
+
+
+def no_penalties() -> str:
+    """Newer servers turn away whoever was connected to a session that crashed; here that is always ourselves."""
+    asked = subprocess.run(
+        [str(SSHD), "-G", "-f", os.devnull, "-o", "PerSourcePenalties=no"], check=False, capture_output=True
+    )
+    return "PerSourcePenalties no" if asked.returncode == 0 else ""
+
+
+def kill_sessions(server: SftpServer) -> int:
+    """SIGKILL every process that serves a connection; how many there were."""
+    sessions = psutil.Process(server.pid).children(recursive=True)
+    for session in sessions:
+        with suppress(psutil.NoSuchProcess):
+            session.send_signal(signal.SIGKILL)
+    return len(sessions)
+
+
+@pytest.mark.skipif(SSHD is None, reason="needs sshd: install the system package openssh-server")
+def test_sshd_killed_at_random_moments_loses_and_doubles_nothing(openssh_world: tuple[World, SftpServer]) -> None:
+    world, server = openssh_world
+    trials = Trials(world, random.Random(11))
+    took = 0.0
+
+    def timed(decided: Decided) -> None:
+        nonlocal took
+        began = time.monotonic()
+        deliver(integration(KRONOS), decided, world.services)
+        took = max(took, time.monotonic() - began)
+
+    for number in range(3):
+        trials.trial(timed, number)
+    killed = 0
+
+    def struck(decided: Decided) -> None:
+        nonlocal killed
+
+        def strike() -> None:
+            nonlocal killed
+            killed += kill_sessions(server) > 0
+
+        blow = threading.Timer(trials.dice.uniform(0, took), strike)
+        blow.start()
+        try:
+            deliver(integration(KRONOS), decided, world.services)
+        finally:
+            blow.join()
+
+    for number in range(EXAMPLES * 2):
+        trials.trial(struck, number)
+    assert killed > EXAMPLES // 4
+    assert trials.ended["DestinationUnavailable"] + trials.ended["DeliveryUncertain"] > EXAMPLES // 4
