@@ -43,6 +43,6 @@ def explain_command(
         print("The schedule store has no slot of that person on that day.")
         return
     print_table(
-        ["slot", "outcome", "reason", "meaning", "fix", "owner"],
-        [[e.slot_id, e.outcome, e.reason, e.meaning, e.fix, e.owner] for e in found],
+        ["slot", "outcome", "reason", "detail", "meaning", "fix", "owner"],
+        [[e.slot_id, e.outcome, e.reason, e.detail, e.meaning, e.fix, e.owner] for e in found],
     )

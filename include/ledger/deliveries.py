@@ -50,6 +50,18 @@ def in_flight(connection: Connection, stream: str) -> Delivery | None:
     return found[0] if found else None
 
 
+def committed_under(connection: Connection, claim: Claim) -> Delivery | None:
+    """What an earlier try of the same run already brought to its end."""
+    found = _select(
+        connection,
+        "stream = :stream AND fence = :fence AND state = 'COMMITTED'",
+        "ORDER BY delivery_id DESC LIMIT 1",
+        stream=claim.stream,
+        fence=claim.fence,
+    )
+    return found[0] if found else None
+
+
 def last_committed(connection: Connection, stream: str) -> Delivery | None:
     """The newest delivery that the partner is known to have, resends aside."""
     found = _select(
@@ -215,15 +227,22 @@ def _move_head(connection: Connection, delivery: Delivery) -> None:
             """
             INSERT INTO head AS h (stream, epoch, seq, snapshot) VALUES (:stream, :epoch, :seq, :snapshot)
             ON CONFLICT (stream, epoch) DO UPDATE
-            SET seq = :seq, snapshot = :snapshot, committed_at = now() WHERE h.seq < :seq
+            SET seq = :seq, snapshot = :snapshot, committed_at = now()
+            WHERE h.seq < :seq AND (CAST(:base AS text) IS NULL OR h.snapshot = :base)
             """
         ),
-        {"stream": delivery.stream, "epoch": delivery.epoch, "seq": delivery.seq, "snapshot": delivery.snapshot},
+        {
+            "stream": delivery.stream,
+            "epoch": delivery.epoch,
+            "seq": delivery.seq,
+            "snapshot": delivery.snapshot,
+            "base": delivery.base_snapshot,
+        },
     ).rowcount
     if moved != 1:
         raise StateDamaged(
-            f"Feed {delivery.stream}: the ledger already holds a delivery at or after number {delivery.seq}.",
-            next_step=f"run `./callboard rebaseline {delivery.stream}` after comparing with the partner",
+            f"Feed {delivery.stream}: the ledger's head is not the one that delivery {delivery.seq} was computed from.",
+            next_step="compare with what the partner holds, then start over with `./callboard rebaseline`",
         )
 
 

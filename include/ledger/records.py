@@ -107,6 +107,7 @@ class Run:
     mapping_version: str | None
     decisions: str | None
     snapshot: str | None
+    standing: str | None
     counts: Counts
     artifacts: tuple[str, ...]
     error: str | None

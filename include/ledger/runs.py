@@ -11,7 +11,7 @@ from include.ledger.fence import hold
 from include.ledger.records import Claim, Counts, Run, RunState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 _COUNTS = ("extracted", "delivered", "pending", "excluded", "rejected")
 
@@ -42,17 +42,24 @@ def finish(
     state: RunState,
     *,
     counts: Counts | None = None,
+    standing: str | None = None,
     artifacts: Sequence[str] = (),
     error: str | None = None,
 ) -> None:
     """End a run. Not under the fence: a run that was overtaken must be able to say that it was skipped.
 
-    Without ``counts`` those recorded so far stay.
+    ``standing`` refers to the included slots that the partner does not hold as it should. Without ``counts`` nothing is
+    known of the partner, and every slot that was not excluded or rejected is pending.
     """
-    values: dict[str, Any] = {"state": state, "error": error, "artifacts": json.dumps(list(artifacts))}
+    values: dict[str, Any] = {
+        "state": state,
+        "error": error,
+        "artifacts": json.dumps(list(artifacts)),
+        "standing": standing,
+    }
     if counts is not None:
         values |= {name: getattr(counts, name) for name in _COUNTS}
-    _update(connection, claim, finished=True, **values)
+    _update(connection, claim, finished=True, counted=counts is not None, **values)
 
 
 def failed_before_claim(connection: Connection, feed: str, run_id: str, error: str) -> None:
@@ -73,25 +80,28 @@ def failed_before_claim(connection: Connection, feed: str, run_id: str, error: s
     )
 
 
-def get(connection: Connection, stream: str, run_id: str) -> Run | None:
-    """One run."""
-    found = _select(connection, "WHERE stream = :stream AND run_id = :run_id", stream=stream, run_id=run_id)
-    return found[0] if found else None
-
-
 def find(connection: Connection, feed: str, run_id: str) -> Run | None:
     """One run of a feed, whichever environment it ran in."""
     found = _select(connection, "WHERE feed = :feed AND run_id = :run_id", feed=feed, run_id=run_id)
     return found[0] if found else None
 
 
-def latest_finished(connection: Connection) -> Sequence[Run]:
-    """Each feed's latest finished run, by feed; runs that were overtaken do not count."""
+def latest_finished(connection: Connection, feeds: Collection[str]) -> Sequence[Run]:
+    """The latest finished run of each of the feeds, by feed; runs that were overtaken do not count."""
     return _select(
         connection,
-        "WHERE finished_at IS NOT NULL AND state <> 'skipped'",
-        distinct="DISTINCT ON (feed)",
-        order="ORDER BY feed, finished_at DESC",
+        """
+        JOIN LATERAL (
+            SELECT stream, run_id FROM run
+            WHERE feed = wanted.feed AND finished_at IS NOT NULL AND state <> 'skipped'
+            ORDER BY finished_at DESC LIMIT 1
+        ) AS latest ON true
+        JOIN run USING (stream, run_id)
+        """,
+        columns="run.*",
+        source="unnest(CAST(:feeds AS text[])) AS wanted (feed)",
+        order="ORDER BY run.feed",
+        feeds=sorted(feeds),
     )
 
 
@@ -114,11 +124,15 @@ def successor(connection: Connection, stream: str, run_id: str) -> str | None:
     ).scalar_one_or_none()
 
 
-def _update(connection: Connection, claim: Claim, *, finished: bool = False, **values: Any) -> None:
+def _update(
+    connection: Connection, claim: Claim, *, finished: bool = False, counted: bool = True, **values: Any
+) -> None:
     jsonb = {"checks", "artifacts"}
     assignments = [f"{name} = CAST(:{name} AS jsonb)" if name in jsonb else f"{name} = :{name}" for name in values]
     if finished:
         assignments.append("finished_at = now()")
+    if not counted:
+        assignments.append("delivered = 0, pending = extracted - excluded - rejected")
     connection.execute(
         text(
             f"UPDATE run SET {', '.join(assignments)} WHERE stream = :_stream AND run_id = :_run_id AND fence = :_fence"
@@ -127,8 +141,10 @@ def _update(connection: Connection, claim: Claim, *, finished: bool = False, **v
     )
 
 
-def _select(connection: Connection, where: str, *, distinct: str = "", order: str = "", **values: Any) -> list[Run]:
-    rows = connection.execute(text(f"SELECT {distinct} * FROM run {where} {order}"), values).mappings().all()
+def _select(
+    connection: Connection, where: str, *, columns: str = "*", source: str = "run", order: str = "", **values: Any
+) -> list[Run]:
+    rows = connection.execute(text(f"SELECT {columns} FROM {source} {where} {order}"), values).mappings().all()
     return [_run(row) for row in rows]
 
 

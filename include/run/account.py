@@ -1,33 +1,59 @@
-"""How the included slots of a run stand: held by the partner as they should be, or pending."""
+"""How the included slots of a run stand: held by the partner as they should be, or pending for a reason."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.ledger.records import Counts
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from include.run.handed import Decided
+    from include.run.services import Services
 
 
-def account(decided: Decided, pending: int) -> Counts:
-    """The four counts of a run, ``pending`` of whose included slots the partner does not hold as it should."""
-    return Counts(
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Counts of a run, and every included slot that the partner does not hold as it should, with the reason."""
+
+    counts: Counts
+    pending: Mapping[str, str]
+
+    def store(self, services: Services, folder: Path) -> str:
+        """Keep the pending slots as an artifact, for `explain`; returns its SHA-256."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        file = folder / "standing.parquet"
+        text = pa.string()
+        table = {"slot_id": pa.array(self.pending.keys(), text), "reason": pa.array(self.pending.values(), text)}
+        pq.write_table(pa.table(table), file, compression="zstd")
+        return services.artifacts.put_file(file).sha256
+
+
+def standing(
+    decided: Decided, missing: Collection[str], refused: Collection[str] = (), *, reason: str = "failed"
+) -> Standing:
+    """Split the included slots: ``missing`` ones are pending, as refused where the partner said so, else ``reason``."""
+    pending = {slot_id: "refused" if slot_id in refused else reason for slot_id in sorted(missing)}
+    counts = Counts(
         extracted=decided.extracted.slot_count,
-        delivered=decided.included - pending,
-        pending=pending,
+        delivered=decided.included - len(pending),
+        pending=len(pending),
         excluded=decided.excluded,
         rejected=decided.rejected,
     )
+    return Standing(counts, pending)
 
 
-def slots_to_send(plan: Path, column: str) -> int:
-    """How many slots a delta or a plan of operations adds or updates; ``column`` says what is done with each record."""
+def slots_to_send(plan: Path, column: str) -> set[str]:
+    """The slots that a delta or a plan of operations adds or updates; ``column`` says what is done with each record."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     table = pq.read_table(plan, columns=["slot_id", column])
     withdrawn = pc.equal(pc.utf8_lower(table[column]), "delete")
-    return len(table.filter(pc.invert(withdrawn))["slot_id"].unique())
+    return set(table.filter(pc.invert(withdrawn))["slot_id"].to_pylist())

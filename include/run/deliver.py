@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from include.errors import ConfigurationError
 from include.integration import Rows, Sftp
 from include.ledger import deliveries, fence, runs
-from include.run.file_way import Files, Sessions
-from include.run.handed import Decided, Receipt
+from include.run.file_way import Files, Sessions, standing_of_files
+from include.run.handed import Decided, Receipt, Sent
 from include.run.order import Order
-from include.run.pushing import counts_of_rows, push
+from include.run.pushing import push, standing_of_rows
 from include.run.summary import delivered_paths, write_summary
 from include.run.validate import frozen_mapping
 
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from include.integration import Integration
-    from include.ledger.records import Claim, Counts, RunState
+    from include.ledger.records import Claim, RunState
     from include.mappings.schema import FeedMapping
+    from include.run.account import Standing
     from include.run.services import Services
 
 
@@ -41,28 +42,27 @@ def deliver(integration: Integration, decided: Decided, services: Services, orde
         claim = fence.begin_delivery(connection, decided.extracted.claim)
         if order.by:
             deliveries.note(connection, claim, "ordered", detail=f"{order} by {order.by}")
+    send = _send_rows if isinstance(integration.way, Rows) else _send_files
     with services.artifacts.scratch(claim.run_id) as folder:
-        if isinstance(integration.way, Rows):
-            receipt = _deliver_rows(integration, mapping, decided, claim, services, folder)
-        else:
-            receipt = _deliver_files(integration, mapping, decided, claim, order, services, folder)
-    state: RunState = "delivered" if receipt.state == "delivered" else "unchanged"
+        sent = send(integration, mapping, decided, claim, order, services, folder)
+        standing = standing_after(integration, decided, services, folder)
+        pending = standing.store(services, folder)
+    state: RunState = "delivered" if sent else "unchanged"
+    sent = sent or Sent()
     with services.ledger("finish") as connection:
         fence.hold(connection, claim)
-        runs.finish(connection, claim, state, counts=receipt.counts, artifacts=receipt.files)
+        runs.finish(connection, claim, state, counts=standing.counts, standing=pending, artifacts=sent.files)
     write_summary(services)
-    return receipt
+    return Receipt(feed=mapping.feed, run_id=claim.run_id, state=state, counts=standing.counts, sent=sent)
 
 
-def counts_after(integration: Integration, decided: Decided, services: Services, folder: Path) -> Counts:
-    """How every slot of a run stands, whatever became of the run."""
-    from include.run.file_way import counts_of_files
-
-    count = counts_of_rows if isinstance(integration.way, Rows) else counts_of_files
-    return count(decided, services, folder)
+def standing_after(integration: Integration, decided: Decided, services: Services, folder: Path) -> Standing:
+    """How every slot of a run stands with the partner, whatever became of the run."""
+    standing_of = standing_of_rows if isinstance(integration.way, Rows) else standing_of_files
+    return standing_of(decided, services, folder)
 
 
-def _deliver_files(
+def _send_files(
     integration: Integration,
     mapping: FeedMapping,
     decided: Decided,
@@ -70,31 +70,30 @@ def _deliver_files(
     order: Order,
     services: Services,
     folder: Path,
-) -> Receipt:
+) -> Sent | None:
     with ExitStack() as stack:
         files = Files(integration, mapping, decided, claim, order, services, folder, Sessions(stack, services))
-        sent = files.deliver()
-        return Receipt(
-            feed=mapping.feed,
-            run_id=claim.run_id,
-            state="delivered" if sent else "unchanged",
-            counts=files.counts(),
-            seq=sent.seq if sent else None,
-            files=delivered_paths(sent, services) if sent else (),
-            adds=sent.adds if sent else 0,
-            updates=sent.updates if sent else 0,
-            deletes=sent.deletes if sent else 0,
-        )
+        delivery = files.deliver()
+    if delivery is None:
+        return None
+    return Sent(
+        seq=delivery.seq,
+        files=delivered_paths(delivery, services),
+        adds=delivery.adds,
+        updates=delivery.updates,
+        deletes=delivery.deletes,
+    )
 
 
-def _deliver_rows(
+def _send_rows(
     integration: Integration,
     mapping: FeedMapping,
     decided: Decided,
     claim: Claim,
+    order: Order,
     services: Services,
     folder: Path,
-) -> Receipt:
+) -> Sent | None:
     if isinstance(integration.destination, Sftp) or not isinstance(integration.way, Rows):
         raise ConfigurationError(f"Integration {integration.slug}: records do not go to a file server.")
     details = services.connections(mapping.destination.connection)
@@ -102,9 +101,4 @@ def _deliver_rows(
         pushed = push(
             services.artifacts.path(decided.snapshot), claim, session, services, folder, refresh=integration.way.refresh
         )
-    return Receipt(
-        feed=mapping.feed,
-        run_id=claim.run_id,
-        state="delivered" if pushed.accepted or pushed.declined else "unchanged",
-        counts=counts_of_rows(decided, services, folder),
-    )
+    return Sent() if pushed.accepted or pushed.declined else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from include.errors import ConfigurationError
-from include.ledger import deliveries, rows, runs
+from include.ledger import runs
 from include.reasons import REASONS
 from include.sources.facts import locate_slot, slots_of_person
 
@@ -77,34 +77,26 @@ def _decided(services: Services, run: Run, slot_ids: Collection[str]) -> list[Ex
 
     decisions = services.artifacts.path(run.decisions or "")
     found = pq.read_table(decisions, filters=[("slot_id", "in", list(slot_ids))]).to_pylist()
-    included = [row["slot_id"] for row in found if row["outcome"] == "included"]
-    pending = _pending(services, run, included)
+    pending = _pending(services, run)
     explanations = []
     for row in found:
         outcome, reason = row["outcome"], row["reason"]
         if outcome == "included":
-            reason = pending.get(row["slot_id"])
+            # Without a standing the run never came to its partner, or is on its way there.
+            reason = "failed" if run.standing is None else pending.get(row["slot_id"])
             outcome = "pending" if reason else "delivered"
         explanations.append(_explanation(row["slot_id"], outcome, reason, row["detail"], run.run_id))
     return explanations
 
 
-def _pending(services: Services, run: Run, slot_ids: Collection[str]) -> dict[str, str]:
-    """The included slots that the partner does not hold as it should, and why."""
+def _pending(services: Services, run: Run) -> dict[str, str]:
+    """The included slots that the partner does not hold as it should, and why, as the run left them."""
     import pyarrow.parquet as pq
 
-    if not slot_ids:
+    if run.standing is None:
         return {}
-    with services.ledger_reading() as connection:
-        head = deliveries.head(connection, run.stream, run.epoch)
-        refused = {refusal.slot_id for refusal in rows.refusals(connection, run.stream)}
-    only = [("slot_id", "in", list(slot_ids))]
-    wanted = pq.read_table(services.artifacts.path(run.snapshot or ""), filters=only).to_pylist()
-    held = pq.read_table(services.artifacts.path(head.snapshot), filters=only).to_pylist() if head else []
-    known = {record["key"]: record for record in held}
-    missing = {record["slot_id"] for record in wanted if known.get(record["key"]) != record}
-    waiting = "awaiting_approval" if run.state == "held" else "failed"
-    return dict.fromkeys(refused & set(slot_ids), "refused") | dict.fromkeys(missing - refused, waiting)
+    table = pq.read_table(services.artifacts.path(run.standing))
+    return dict(zip(table["slot_id"].to_pylist(), table["reason"].to_pylist(), strict=True))
 
 
 def _not_extracted(run: Run, facts: SlotFacts | None) -> Explanation:
@@ -114,13 +106,16 @@ def _not_extracted(run: Run, facts: SlotFacts | None) -> Explanation:
             f"Neither the last run of {run.feed} nor the schedule store knows such a slot.",
             next_step="check the slot id; slots deleted before the change log's retention are not known any more",
         )
+    detail = None
+    if facts.changed_at > run.started_at:
+        detail = f"Changed after the last run began ({run.started_at:%Y-%m-%d %H:%M} UTC); the next run reads it."
     if facts.deleted:
         reason = "deleted"
     elif not facts.published:
         reason = "unpublished"
     else:
         reason = "outside_window"
-    return _explanation(facts.slot_id, "not_extracted", reason, None, run.run_id)
+    return _explanation(facts.slot_id, "not_extracted", reason, detail, run.run_id)
 
 
 def _explanation(slot_id: str, outcome: Outcome, reason: str | None, detail: str | None, run_id: str) -> Explanation:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from include.errors import CallboardError, DeliveryHeld, FencedOut
 from include.ledger import runs
 from include.ledger.records import Claim
-from include.run.deliver import counts_after
+from include.run.deliver import standing_after
 from include.run.handed import Decided, Extracted
 from include.run.summary import write_summary
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from include.integration import Integration
-    from include.ledger.records import Counts, RunState
+    from include.ledger.records import RunState
     from include.run.services import Services
 
 
@@ -25,22 +28,27 @@ def failed(
     services: Services,
     handed: Extracted | Decided | None = None,
 ) -> None:
-    """End a run with ``error``; once slots are decided, the four counts say how each stands with the partner."""
-    counts: Counts | None = None
-    if isinstance(handed, Decided):
-        with services.artifacts.scratch(run_id) as folder:
-            counts = counts_after(integration, handed, services, folder)
+    """End a run with ``error``; once slots are decided, the four counts say how each stands with the partner.
+
+    That it failed is written down first: counting needs space on the disk, and that may be what is missing.
+    """
     state: RunState = "failed"
     if isinstance(error, FencedOut):
         state = "skipped"
     elif isinstance(error, DeliveryHeld):
         state = "held"
-    claim = _claim(handed)
     with services.ledger("failed") as connection:
+        claim = _claim(connection, feed, run_id, handed)
         if claim is None:
             runs.failed_before_claim(connection, feed, run_id, described(error))
         else:
-            runs.finish(connection, claim, state, counts=counts, error=described(error))
+            runs.finish(connection, claim, state, error=described(error))
+    if claim is not None and isinstance(handed, Decided):
+        with suppress(CallboardError), services.artifacts.scratch(run_id) as folder:
+            standing = standing_after(integration, handed, services, folder)
+            pending = standing.store(services, folder)
+            with services.ledger("counted") as connection:
+                runs.finish(connection, claim, state, counts=standing.counts, standing=pending, error=described(error))
     write_summary(services)
 
 
@@ -66,7 +74,11 @@ def described(error: BaseException | None) -> str:
     return f"Unexpected {type(error).__name__}; the task's log has the details."
 
 
-def _claim(handed: Extracted | Decided | None) -> Claim | None:
-    if handed is None:
-        return None
-    return handed.claim if isinstance(handed, Extracted) else handed.extracted.claim
+def _claim(connection: Connection, feed: str, run_id: str, handed: Extracted | Decided | None) -> Claim | None:
+    """The run's claim: what it was handed or, if it failed while extracting, what the ledger has of it."""
+    if isinstance(handed, Extracted):
+        return handed.claim
+    if isinstance(handed, Decided):
+        return handed.extracted.claim
+    run = runs.find(connection, feed, run_id)
+    return Claim(run.stream, run_id, run.fence) if run else None

@@ -13,7 +13,7 @@ from include.integration import Changes
 from include.ledger import deliveries, rows
 from include.ledger.records import NewDelivery, PayloadFile
 from include.plan.diff import DeltaCounts, diff
-from include.run.account import account, slots_to_send
+from include.run.account import slots_to_send, standing
 from include.run.payload import freeze_payload, temp_name
 from include.run.sending import discard_uploads, drive
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from include.destinations.files import FileSession
     from include.integration import Integration
-    from include.ledger.records import Claim, Counts, Delivery
+    from include.ledger.records import Claim, Delivery
     from include.mappings.schema import FeedMapping
+    from include.run.account import Standing
     from include.run.handed import Decided
     from include.run.order import Order
     from include.run.services import Services
@@ -68,11 +69,18 @@ class Files:
     sessions: Sessions
 
     def deliver(self) -> Delivery | None:
-        """Settle, then send what differs, or the last delivery once more; None when there is nothing to send."""
-        self.settle()
-        return self.resend() if self.order.resend else self.send_difference()
+        """Settle, then send what differs, or the last delivery once more; None when the partner was sent nothing.
 
-    def counts(self) -> Counts:
+        A retry of a run whose delivery is already committed sends nothing more: above all no second baseline.
+        """
+        settled = self.settle()
+        with self.services.ledger_reading() as connection:
+            done = deliveries.committed_under(connection, self.claim)
+        if done is not None:
+            return done
+        return (self.resend() if self.order.resend else self.send_difference()) or settled
+
+    def standing(self) -> Standing:
         """How every slot stands, from what the ledger says now.
 
         Raises:
@@ -84,21 +92,22 @@ class Files:
                     f"Feed {self.mapping.feed}: a delivery is still in flight after the run.",
                     next_step="report this: the ledger and the step disagree",
                 )
-        return counts_of_files(self.decided, self.services, self.folder)
+        return standing_of_files(self.decided, self.services, self.folder)
 
-    def settle(self) -> None:
-        """Finish what an earlier run left in flight, before anything new is computed.
+    def settle(self) -> Delivery | None:
+        """Finish what an earlier run left in flight, before anything new is computed; what was driven to its end.
 
         PREPARED has published nothing: it is given up, and this run judges anew. STAGED and DELIVERED are driven on.
         """
         with self.services.ledger_reading() as connection:
             left = deliveries.in_flight(connection, self.claim.stream)
         if left is None:
-            return
+            return None
         if left.state in ("PREPARED", "HELD"):
             self._give_up(left)
-        else:
-            drive(left, self.claim, self.sessions.to(left.destination), self.services)
+            return None
+        drive(left, self.claim, self.sessions.to(left.destination), self.services)
+        return left
 
     def _give_up(self, left: Delivery) -> None:
         reason = "a later run judged anew"
@@ -124,7 +133,14 @@ class Files:
         if head is not None and head.snapshot == self.decided.snapshot and not refused and not self.order.rebaseline:
             counts = DeltaCounts(0, 0, 0, unchanged=self.decided.records, expired=0)
         else:
-            counts = diff(held, wanted, delta, refused=refused, everything=self.order.rebaseline)
+            counts = diff(
+                held,
+                wanted,
+                delta,
+                refused=refused,
+                expired_before=extracted.span.expired_before,
+                everything=self.order.rebaseline,
+            )
         if isinstance(self.integration.way, Changes) and not (counts.adds or counts.updates or counts.deletes):
             return None
         files = freeze_payload(
@@ -205,15 +221,16 @@ class Files:
         }
 
 
-def counts_of_files(decided: Decided, services: Services, folder: Path) -> Counts:
+def standing_of_files(decided: Decided, services: Services, folder: Path) -> Standing:
     """How the slots of a run stand with a partner that takes files: what its head holds as it should is delivered."""
     claim = decided.extracted.claim
     with services.ledger_reading() as connection:
         head = deliveries.head(connection, claim.stream, decided.extracted.span.epoch)
-        refused = {refusal.key for refusal in rows.refusals(connection, claim.stream)}
-    if head is not None and head.snapshot == decided.snapshot and not refused:
-        return account(decided, pending=0)
-    difference = folder / "account.parquet"
+        refusals = rows.refusals(connection, claim.stream)
+    if head is not None and head.snapshot == decided.snapshot and not refusals:
+        return standing(decided, ())
+    difference = folder / "standing.delta.parquet"
     held = services.artifacts.path(head.snapshot) if head else None
-    diff(held, services.artifacts.path(decided.snapshot), difference, refused=refused)
-    return account(decided, slots_to_send(difference, "action"))
+    wanted = services.artifacts.path(decided.snapshot)
+    diff(held, wanted, difference, refused={refusal.key for refusal in refusals})
+    return standing(decided, slots_to_send(difference, "action"), {refusal.slot_id for refusal in refusals})

@@ -51,18 +51,25 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """What `deliver` did. ``seq`` is None and ``files`` empty when nothing had to be sent."""
+class Sent:
+    """What went to the partner: of files the number, where they can be looked at, and the delta's counts."""
 
-    feed: str
-    run_id: str
-    state: str
-    counts: Counts
     seq: int | None = None
     files: tuple[str, ...] = ()
     adds: int = 0
     updates: int = 0
     deletes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What `deliver` did, and how every slot stands after it. ``state`` is ``delivered`` or ``unchanged``."""
+
+    feed: str
+    run_id: str
+    state: str
+    counts: Counts
+    sent: Sent
 
 
 def to_json(handed: Extracted | Validated | Decided | Receipt) -> dict[str, Any]:

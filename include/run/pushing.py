@@ -13,15 +13,16 @@ from include.ledger import rows
 from include.ledger.rows import Acknowledged
 from include.operations import Declined, Operation
 from include.plan.rows import plan_rows, write_acknowledged
-from include.run.account import account, slots_to_send
+from include.run.account import slots_to_send, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import Literal
 
-    from include.ledger.records import Claim, Counts
+    from include.ledger.records import Claim
     from include.operations import RowSession
+    from include.run.account import Standing
     from include.run.handed import Decided
     from include.run.services import Services
 
@@ -63,12 +64,14 @@ def push(
     return Pushed(accepted=answers.count(True), declined=answers.count(False))
 
 
-def counts_of_rows(decided: Decided, services: Services, folder: Path) -> Counts:
+def standing_of_rows(decided: Decided, services: Services, folder: Path) -> Standing:
     """How the slots of a run stand with a partner that takes records: those with an open operation are pending."""
     plan = folder / "pending.parquet"
     held = _acknowledged(decided.extracted.claim.stream, services, folder)
     plan_rows(held, services.artifacts.path(decided.snapshot), plan)
-    return account(decided, slots_to_send(plan, "operation"))
+    with services.ledger_reading() as connection:
+        refused = {refusal.slot_id for refusal in rows.refusals(connection, decided.extracted.claim.stream)}
+    return standing(decided, slots_to_send(plan, "operation"), refused)
 
 
 def _settle(claim: Claim, session: RowSession, services: Services) -> None:

@@ -55,18 +55,21 @@ def _stage(delivery: Delivery, claim: Claim, session: FileSession, services: Ser
 
 
 def _publish(delivery: Delivery, claim: Claim, session: FileSession, services: Services) -> Delivery:
-    evidence = [_publish_file(file, delivery, session) for file in delivery.files]
+    evidence = [_publish_file(file, delivery, session, services) for file in delivery.files]
     with services.ledger("delivered") as connection:
         return deliveries.advance(
             connection, claim, delivery, source="STAGED", target="DELIVERED", evidence={"files": evidence}
         )
 
 
-def _publish_file(file: PayloadFile, delivery: Delivery, session: FileSession) -> dict[str, Any]:
+def _publish_file(file: PayloadFile, delivery: Delivery, session: FileSession, services: Services) -> dict[str, Any]:
     replace = delivery.destination["publish"] == "posix_rename"
     if session.stat(file.temp_name) is None:
-        # Only this delivery renames or removes that name: it has already become the final one.
-        return {"name": file.final_name, "how": "renamed by an earlier try", "sha256": file.sha256}
+        # Only this delivery renames that name, so it has already become the final one; the partner may have taken it.
+        if not replace or session.stat(file.final_name) is None or session.sha256(file.final_name) == file.sha256:
+            return {"name": file.final_name, "how": "renamed by an earlier try", "sha256": file.sha256}
+        # Unless an older file is still there, which the rename would have replaced: somebody swept our upload away.
+        session.upload(services.artifacts.path(file.sha256), file.temp_name)
     if session.publish(file.temp_name, file.final_name, replace=replace):
         return {"name": file.final_name, "how": delivery.destination["publish"], "sha256": file.sha256}
     if session.sha256(file.final_name) != file.sha256:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
@@ -16,19 +18,29 @@ if TYPE_CHECKING:
     from include.run.services import Services
 
 SANDBOX_CONNECTION = "callboard_sandbox_sftp"
+_log = logging.getLogger(__name__)
 _LOCK = 0x63616C6C  # any number of our own: two runs that end together write one after the other
 
 
 def write_summary(services: Services) -> None:
-    """Rewrite the summary from the ledger, atomically."""
+    """Rewrite the summary from the ledger, atomically: each feed of the mappings that ever ran.
+
+    It is a view of the ledger: where it cannot be written, the log says so and the run stands as it is.
+    """
     file = services.settings.summary_file
+    feeds = [path.stem for path in services.settings.mappings.glob("*.yaml")]
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
     with services.ledger("summarise") as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        rows = [summary_row(run) for run in runs.latest_finished(connection)]
-        draft = file.with_name(f".{file.name}.{os.getpid()}")
-        draft.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-        with effect("summary.rename"):
-            draft.replace(file)
+        rows = [summary_row(run) for run in runs.latest_finished(connection, feeds)]
+        try:
+            draft.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+            with effect("summary.rename"):
+                draft.replace(file)
+        except OSError as error:
+            _log.warning("The summary %s could not be written: %s", file, error.strerror)
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
 
 
 def summary_row(run: Run) -> dict[str, Any]:

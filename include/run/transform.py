@@ -10,11 +10,11 @@ from include.ledger import runs
 from include.ledger.records import Counts
 from include.mappings.loader import schema_for
 from include.plan.snapshot import write_snapshot
-from include.run.handed import Decided, Extracted, Validated
+from include.run.handed import Decided, Validated
 from include.run.validate import frozen_mapping, loaded_extract
 
 if TYPE_CHECKING:
-    from include.frames import Transformed
+    from include.frames import SlotExtract, Transformed
     from include.integration import Integration
     from include.run.services import Services
 
@@ -30,15 +30,16 @@ def transform(integration: Integration, validated: Validated, services: Services
 
     extracted = validated.extracted
     mapping = frozen_mapping(extracted, services)
+    extract = loaded_extract(extracted, services)
     result = integration.transform(
-        loaded_extract(extracted, services),
+        extract,
         mapping,
         Verdict(
             people=pd.read_parquet(services.artifacts.path(validated.people)),
             mapped=pd.read_parquet(services.artifacts.path(validated.mapped)),
         ),
     )
-    _account_for_every_slot(result, extracted)
+    _account_for_every_slot(result, extract, extracted.feed)
     with services.artifacts.scratch(extracted.claim.run_id) as folder:
         decisions, snapshot = folder / "decisions.parquet", folder / "snapshot.parquet"
         result.decisions.to_parquet(decisions, index=False, compression="zstd")
@@ -64,11 +65,14 @@ def transform(integration: Integration, validated: Validated, services: Services
     return decided
 
 
-def _account_for_every_slot(result: Transformed, extracted: Extracted) -> None:
-    """A transform that forgets a slot, or decides one twice, must not get as far as a file."""
-    decided = result.decisions["slot_id"]
-    if len(decided) != extracted.slot_count or decided.duplicated().any():
+def _account_for_every_slot(result: Transformed, extract: SlotExtract, feed: str) -> None:
+    """A transform that forgets a slot, decides one twice, or includes one without a record gets no further."""
+    decided = result.decisions
+    included = decided.loc[decided["outcome"] == "included", "slot_id"]
+    wrong = len(set(extract.slots["slot_id"]) ^ set(decided["slot_id"])) + int(decided["slot_id"].duplicated().sum())
+    wrong += len(set(included) ^ set(result.records["slot_id"]))
+    if wrong:
         raise DataRejected(
-            f"Feed {extracted.feed}: {extracted.slot_count} slots were extracted and {decided.nunique()} were decided.",
-            next_step="report this: the integration's transform lost or repeated a slot",
+            f"Feed {feed}: of {len(extract.slots)} extracted slots, {wrong} are not accounted for exactly once.",
+            next_step="report this: the integration's transform lost or repeated a slot, or a record",
         )

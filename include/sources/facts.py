@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 # A deleted slot is known from the newest line of the change log about it, while that is kept.
 _LIVE = """
     SELECT slot.slot_id, false, coalesce(period.published_at <= :now, false), slot.department_id, slot.slot_date,
-        slot.start_utc, slot.stop_utc
+        slot.start_utc, slot.stop_utc, greatest(slot.modified_at, period.modified_at)
     FROM schedule.schedules AS slot JOIN schedule.schedule_periods AS period USING (period_id)
 """
 _DELETED = """
     SELECT log.entity_id, true, false, log.old ->> 'department_id', (log.old ->> 'slot_date')::date,
-        (log.old ->> 'start_utc')::timestamptz, (log.old ->> 'stop_utc')::timestamptz
+        (log.old ->> 'start_utc')::timestamptz, (log.old ->> 'stop_utc')::timestamptz, log.changed_at
     FROM (
-        SELECT DISTINCT ON (entity_id) entity_id, action, old FROM schedule.change_logs
+        SELECT DISTINCT ON (entity_id) entity_id, action, old, changed_at FROM schedule.change_logs
         WHERE entity = 'schedules' AND {which} ORDER BY entity_id, change_id DESC
     ) AS log
     WHERE log.action = 'delete' AND NOT EXISTS (SELECT FROM schedule.schedules WHERE slot_id = log.entity_id)
@@ -30,7 +30,10 @@ _DELETED = """
 
 @dataclass(frozen=True, slots=True)
 class SlotFacts:
-    """Where a slot stands at the business clock's now. ``deleted`` slots are as they were last, and not published."""
+    """Where a slot stands at the business clock's now. ``deleted`` slots are as they were last, and not published.
+
+    ``changed_at`` (real time): when the slot or its period was last changed.
+    """
 
     slot_id: str
     deleted: bool
@@ -39,6 +42,7 @@ class SlotFacts:
     slot_date: date
     start_utc: datetime
     stop_utc: datetime
+    changed_at: datetime
 
 
 def locate_slot(dsn: str, slot_id: str) -> SlotFacts | None:

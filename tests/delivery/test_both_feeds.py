@@ -43,7 +43,7 @@ def test_kronos_gets_everything_first_and_then_only_changes(world):
     receiver.collect()
     with world.store() as store:
         assert receiver.held == hospital.kronos_truth(store)
-        assert first.adds == len(receiver.held) > 5
+        assert first.sent.adds == len(receiver.held) > 5
         assert world.run(KRONOS).state == "unchanged"
         receiver.collect()
         assert len(receiver.files) == 1
@@ -87,8 +87,8 @@ def test_a_new_pay_period_starts_with_everything(world, monkeypatch):
     assert world.run(KRONOS).state == "unchanged"  # not this period's business
     monkeypatch.setenv("CALLBOARD_NOW", "2026-03-15T02:00:00-04:00")
     receipt = world.run(KRONOS)
-    assert (receipt.adds, receipt.deletes) == (1, 0)
-    assert "20260315" in receipt.files[0]
+    assert (receipt.sent.adds, receipt.sent.deletes) == (1, 0)
+    assert "20260315" in receipt.sent.files[0]
 
 
 def test_a_resend_is_the_same_bytes_under_the_same_name(world):
@@ -99,7 +99,7 @@ def test_a_resend_is_the_same_bytes_under_the_same_name(world):
     sent.unlink()
     again = world.run(KRONOS, order=Order(resend=True))
     assert again.state == "delivered"
-    assert again.files == first.files
+    assert again.sent.files == first.sent.files
     assert sent.read_bytes() == data
     still_there = world.run(KRONOS, order=Order(resend=True))
     assert still_there.state == "delivered"
@@ -112,7 +112,7 @@ def test_a_new_baseline_sends_everything_again(world):
     lost = KronosReceiver(world.partner / KRONOS)
     lost.collect()  # the partner lost what it was given
     receipt = world.run(KRONOS, order=Order(rebaseline=True))
-    assert receipt.adds == len(lost.held)
+    assert receipt.sent.adds == len(lost.held)
     receiver.collect()
     assert receiver.held == lost.held
 
@@ -165,7 +165,7 @@ def test_a_test_environment_has_a_baseline_and_a_folder_of_its_own(world):
     production = yaml.read_text()
     yaml.write_text(production.replace(f"/{KRONOS}", f"/{KRONOS}/test") + "environment: test\n")
     test = world.run(KRONOS)
-    assert test.adds > 5
+    assert test.sent.adds > 5
     assert len(list((world.partner / KRONOS / "test").iterdir())) == 1
     yaml.write_text(production)
     assert world.run(KRONOS).state == "unchanged"

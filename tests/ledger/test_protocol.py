@@ -190,7 +190,7 @@ def test_the_four_counts_must_sum_to_the_extracted_slots(ledger):
     with pytest.raises(IntegrityError):
         ledger.finish(claim, "delivered", counts=Counts(extracted=10, delivered=9))
     ledger.finish(claim, "delivered", counts=Counts(extracted=10, delivered=4, pending=3, excluded=2, rejected=1))
-    (run,) = ledger.latest_finished()
+    (run,) = ledger.latest_finished(["feed"])
     assert run.counts == Counts(10, 4, 3, 2, 1)
 
 
@@ -199,7 +199,7 @@ def test_the_latest_run_of_a_feed_is_told_and_overtaken_ones_are_not(ledger):
     second = ledger.claim("feed", "feed", "r2")
     ledger.finish(second, "unchanged", counts=Counts())
     ledger.finish(first, "skipped")
-    (run,) = ledger.latest_finished()
+    (run,) = ledger.latest_finished(["feed"])
     assert (run.run_id, run.state) == ("r2", "unchanged")
     assert ledger.successor("feed", "r1") == "r2"
     assert ledger.successor("feed", "r2") is None

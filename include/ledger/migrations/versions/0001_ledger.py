@@ -43,6 +43,7 @@ def upgrade() -> None:
             mapping_version text,
             decisions       text,                -- SHA-256 of the Parquet file: one row per extracted slot
             snapshot        text,                -- SHA-256: what the partner should hold after this run
+            standing        text,                -- SHA-256: the included slots it does not hold so, and why
             checks          jsonb NOT NULL DEFAULT '[]',  -- Great Expectations, in counts
             extracted       integer NOT NULL DEFAULT 0,
             delivered       integer NOT NULL DEFAULT 0,
@@ -55,10 +56,10 @@ def upgrade() -> None:
             finished_at     timestamptz,
             PRIMARY KEY (stream, run_id),
             -- Every slot is accounted for: the four counts sum to what was extracted, always.
-            CHECK (state NOT IN ('delivered', 'unchanged', 'held')
-                   OR delivered + pending + excluded + rejected = extracted)
+            CHECK (state IN ('running', 'skipped') OR delivered + pending + excluded + rejected = extracted)
         );
-        CREATE INDEX run_latest ON run (stream, finished_at DESC);
+        CREATE INDEX run_latest ON run (feed, finished_at DESC) WHERE finished_at IS NOT NULL AND state <> 'skipped';
+        CREATE INDEX run_decided ON run (feed, started_at DESC) WHERE decisions IS NOT NULL;
 
         CREATE TABLE delivery (
             delivery_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
