@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from include.mappings.loader import feeds, schema_for
+from include.mappings.loader import feeds
+from include.mappings.schemas import schema_for
 
 if TYPE_CHECKING:
     from include.mappings.schema import MappingSchema

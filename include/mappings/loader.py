@@ -9,26 +9,26 @@ A wrong feed never stops the others.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from include.errors import ConfigurationError, Fault, MappingError
-from include.mappings.frozen import freeze, thaw, version_of
-from include.mappings.reading import Reading, read_feed
+from include.mappings.feed_file import FeedFile
+from include.mappings.frozen import freeze, version_of
+from include.mappings.reading import Reading, is_feed_name, read_feed
 from include.mappings.schema import FeedMapping, Recipients
 from include.mappings.schemas import schema_for, slugs
 from include.mappings.tables import Table, read_table, read_words, validity_faults
 from include.mappings.wording import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from include.mappings.schema import Status
-
-__all__ = ["Checked", "FeedHead", "check_all", "feeds", "freeze", "load_feed", "schema_for", "thaw"]
 
 _NEXT_STEP = "mend the files, and run `./callboard mappings check` until it is content"
 
@@ -37,9 +37,10 @@ _NEXT_STEP = "mend the files, and run `./callboard mappings check` until it is c
 class FeedHead:
     """What building a feed's Dag needs to know of its mapping.
 
-    ``error`` is the fault that keeps the feed from being built; the other parts then hold what could be read all the
-    same, so that the right Dag file shows the fault and the right people hear of it. ``integration`` is ``None`` if not
-    even that could be read. ``time_zone`` is ``None`` where the installation's default holds.
+    ``error`` is the fault that every run of the feed will fail with; the other parts then hold what is right in itself,
+    and the integration's defaults, so that the right Dag file runs it, on time, and the right people hear of it.
+    ``integration`` is ``None`` if neither the file nor its name says it. ``time_zone`` is ``None`` where the
+    installation's default holds.
     """
 
     feed: str
@@ -100,6 +101,9 @@ def check_all(folder: Path, known_assignments: Collection[str] | None = None) ->
     for feed in _names(folder):
         loaded = _load(folder, feed)
         used |= loaded.files
+        if _integration(loaded.reading) is None:
+            message = "belongs to no integration: no Dag runs it, and none tells of these faults"
+            loaded.faults.append(Fault(loaded.reading.name, None, None, message))
         checked.append(Checked(feed, tuple(loaded.faults), tuple(_warnings(loaded, known_assignments))))
     strays = tuple(_strays(folder, used))
     return (*checked, Checked("", (), strays)) if strays else tuple(checked)
@@ -126,34 +130,51 @@ def _names(folder: Path) -> list[str]:
 
 def _head(reading: Reading) -> FeedHead:
     error = MappingError(reading.faults, next_step=_NEXT_STEP) if reading.faults else None
-    if reading.mapping is None:
-        values = reading.document.values if reading.document else {}
-        slug = values.get("integration", reading.feed)
+    integration = _integration(reading)
+    mapping = reading.mapping
+    if mapping is not None:
         return FeedHead(
-            feed=reading.feed,
-            integration=slug if isinstance(slug, str) and slug in slugs() else None,
-            recipients=_recipients(values.get("recipients")),
+            feed=mapping.feed,
+            integration=integration,
+            schedule=mapping.schedule,
+            time_zone=mapping.time_zone,
+            environment=mapping.environment,
+            status=mapping.status,
+            recipients=mapping.recipients,
             error=error,
         )
-    mapping = reading.mapping
+    # It still runs by its clock: a Dag that never runs tells nobody what is wrong.
+    values = reading.document.values if reading.document else {}
+    schema = schema_for(integration) if integration else None
     return FeedHead(
-        feed=mapping.feed,
-        integration=mapping.integration,
-        schedule=mapping.schedule,
-        time_zone=mapping.time_zone,
-        environment=mapping.environment,
-        status=mapping.status,
-        recipients=mapping.recipients,
+        feed=reading.feed,
+        integration=integration,
+        schedule=_alone(values, "schedule") or (schema.schedule if schema else ""),
+        time_zone=_alone(values, "time_zone"),
+        environment=_alone(values, "environment"),
+        status=_alone(values, "status") or (schema.status if schema else "default-unconfirmed"),
+        recipients=_alone(values, "recipients"),
         error=error,
     )
 
 
-def _recipients(values: Any) -> Recipients:
-    """Who hears of a mapping that is wrong elsewhere."""
+def _integration(reading: Reading) -> str | None:
+    """The integration whose Dag file builds the feed: the one it names, else the one that its own name begins with."""
+    if not is_feed_name(reading.feed):
+        return None  # Airflow may refuse a Dag of that name, and with it all others of its file
+    if reading.schema is not None:
+        return reading.schema.slug
+    return max((slug for slug in slugs() if f"{reading.feed}_".startswith(f"{slug}_")), key=len, default=None)
+
+
+def _alone(values: Mapping[str, Any], key: str) -> Any:
+    """What the YAML says under ``key`` if that is right in itself, whatever is wrong elsewhere; else the default."""
+    said = {key: values[key]} if key in values else {}
     try:
-        return Recipients.model_validate(values, strict=False)
+        file = FeedFile.model_validate_json(json.dumps({"integration": "-"} | said))
     except ValidationError:
-        return Recipients()
+        return FeedFile.model_fields[key].get_default(call_default_factory=True)
+    return getattr(file, key)
 
 
 def _load(folder: Path, feed: str) -> _Loaded:

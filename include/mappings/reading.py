@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Model = TypeVar("Model", bound=BaseModel)
 
 _FEED = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
+_LONGEST_NAME = 100
 
 
 @dataclass
@@ -59,11 +60,16 @@ class Reading:
         self.faults.append(Fault(self.name, line, None, message))
 
 
+def is_feed_name(name: str) -> bool:
+    """Whether a feed, and so its Dag, may be called ``name``: lower snake case."""
+    return bool(_FEED.match(name)) and len(name) <= _LONGEST_NAME
+
+
 def read_feed(folder: Path, feed: str) -> Reading:
     """Read the YAML of ``feed``. Never raises for what a file contains: the faults are in the answer."""
     reading = Reading(feed, [])
-    if not _FEED.match(feed):
-        reading.fault((), "a feed's file is named in lower snake case, like epic_on_call_finder.yaml")
+    if not is_feed_name(feed):
+        reading.fault((), "a feed's file has a short name in lower snake case, like epic_on_call_finder.yaml")
     try:
         reading.document = read_yaml(reading.name, (folder / reading.name).read_bytes())
     except MappingError as error:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from include.clock import business_now
 from include.errors import SourceNotReady
 from include.ledger import fence, runs
-from include.mappings.loader import freeze, load_feed
+from include.mappings.frozen import freeze
+from include.mappings.loader import load_feed
 from include.plan.windows import span_of
 from include.run.handed import Extracted
 from include.sources.store import extract_slots

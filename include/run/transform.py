@@ -8,7 +8,7 @@ from include.errors import DataRejected
 from include.frames import Verdict
 from include.ledger import runs
 from include.ledger.records import Counts
-from include.mappings.loader import schema_for
+from include.mappings.schemas import schema_for
 from include.plan.snapshot import write_snapshot
 from include.run.handed import Decided, Validated
 from include.run.validate import frozen_mapping, loaded_extract

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from include.expectations.runner import verdict
 from include.ledger import runs
-from include.mappings.loader import thaw
+from include.mappings.frozen import thaw
 from include.run.handed import Extracted, Validated
 from include.sources.store import load_extract
 

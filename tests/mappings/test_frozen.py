@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.errors import StateDamaged
-from include.mappings.frozen import version_of
-from include.mappings.loader import freeze, load_feed, schema_for, thaw
+from include.mappings.frozen import freeze, thaw, version_of
+from include.mappings.loader import load_feed
 from include.mappings.schema import Column, Destination, FeedMapping, Layout, Limits, Recipients, Window
+from include.mappings.schemas import schema_for
 from include.mappings.schemas.epic_on_call_finder import EpicOnCallRow, EpicOnCallSettings
 from include.mappings.schemas.kronos_workforce_dimensions import (
     KronosDimensionsRow,

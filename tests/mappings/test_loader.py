@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.errors import ConfigurationError
-from include.mappings.loader import check_all, feeds, load_feed, schema_for
-from include.mappings.schemas import slugs
+from include.mappings.loader import check_all, feeds, load_feed
+from include.mappings.schemas import schema_for, slugs
 from include.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -132,6 +132,95 @@ def test_a_broken_feed_named_like_an_integration_is_shown_by_its_dag_file(folder
     folder.write("epic_on_call_finder.yaml", "integration: [\n")
     (head,) = feeds(folder.path)
     assert head.integration == "epic_on_call_finder"
+
+
+@pytest.mark.parametrize(
+    ("fault", "schedule", "time_zone"),
+    [
+        ("no_such_key: true\n", "7 3 * * *", "America/Denver"),
+        ("settings: {no_such_setting: 1}\n", "7 3 * * *", "America/Denver"),
+        ("limits: {deletes: -1}\n", "7 3 * * *", "America/Denver"),
+        ("", "7 3 * * *", "America/Denver"),
+    ],
+)
+def test_a_wrong_feed_keeps_its_clock_so_that_its_fault_is_heard(
+    folder: Folder, fault: str, schedule: str, time_zone: str
+) -> None:
+    clock = "schedule: 7 3 * * *\ntime_zone: America/Denver\nenvironment: test\nstatus: vendor-documented\n"
+    folder.write("wrong.yaml", f"integration: epic_on_call_finder\n{clock}{fault or 'personnel_id: nothing'}\n")
+    (head,) = feeds(folder.path)
+    assert head.error is not None
+    assert (head.integration, head.schedule, head.time_zone) == ("epic_on_call_finder", schedule, time_zone)
+    assert (head.environment, head.status) == ("test", "vendor-documented")
+
+
+@pytest.mark.parametrize(
+    ("yaml", "schedule", "time_zone"),
+    [
+        ("schedule: 0 25 * * *\ntime_zone: America/Denver\n", "*/5 * * * *", "America/Denver"),
+        ("schedule: 7 3 * * *\ntime_zone: Mars/Base\n", "7 3 * * *", None),
+        ("schedule: [1]\ntime_zone: 5\nenvironment: other\nstatus: fine\n", "*/5 * * * *", None),
+        ("no_such_key: true\n", "*/5 * * * *", None),
+    ],
+)
+def test_what_is_wrong_of_its_clock_has_the_integrations_default(
+    folder: Folder, yaml: str, schedule: str, time_zone: str | None
+) -> None:
+    folder.write("wrong.yaml", f"integration: epic_on_call_finder\npersonnel_id: custom1\n{yaml}")
+    (head,) = feeds(folder.path)
+    assert head.error is not None
+    assert (head.schedule, head.time_zone) == (schedule, time_zone)
+    assert (head.environment, head.status) == ("production", "default-unconfirmed")
+
+
+@pytest.mark.parametrize("content", ["integration: [\n", "", "personnel_id: custom1\n", "integration: epic_oncall\n"])
+@pytest.mark.parametrize(
+    ("feed", "integration"),
+    [
+        ("epic_on_call_finder", "epic_on_call_finder"),
+        ("epic_on_call_finder_west", "epic_on_call_finder"),
+        ("kronos_workforce_dimensions_2", "kronos_workforce_dimensions"),
+        ("epic_on_call_finders", None),
+        ("west_epic_on_call_finder", None),
+        ("epic", None),
+    ],
+)
+def test_a_feed_that_names_no_integration_belongs_to_that_of_its_own_name(
+    folder: Folder, feed: str, integration: str | None, content: str
+) -> None:
+    folder.write(f"{feed}.yaml", content)
+    (head,) = feeds(folder.path)
+    assert head.integration == integration
+    assert head.schedule == (schema_for(integration).schedule if integration else "")
+
+
+def test_of_two_integrations_whose_names_begin_alike_the_longer_one_counts(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {"epic", "epic_on_call_finder", "kronos_workforce_dimensions"}
+    monkeypatch.setattr("include.mappings.loader.slugs", lambda: frozenset(known))
+    folder.write("epic_on_call_finder_west.yaml", "integration: [\n")
+    assert feeds(folder.path)[0].integration == "epic_on_call_finder"
+
+
+@pytest.mark.parametrize("feed", ["epic west", "Épic", "epic_on_call_finder west", "Epic"])
+def test_a_file_whose_name_no_dag_can_have_is_built_by_no_dag_file(folder: Folder, feed: str) -> None:
+    folder.epic(feed=feed)
+    (head,) = feeds(folder.path)
+    assert (head.feed, head.integration) == (feed, None)
+    assert "lower snake case" in str(head.error)
+
+
+def test_the_check_says_of_which_faults_no_dag_tells(folder: Folder) -> None:
+    folder.epic().write("hospital.yaml", "personnel_id: custom1\n").epic(feed="Epic")
+    folder.write("epic_on_call_finder_west.yaml", "integration: [\n")
+    checked = {found.feed: found for found in check_all(folder.path)}
+    assert [str(fault) for fault in checked["hospital"].faults] == [
+        "hospital.yaml:1: required key 'integration' is missing",
+        "hospital.yaml: belongs to no integration: no Dag runs it, and none tells of these faults",
+    ]
+    silent = {feed for feed, found in checked.items() if any("no Dag runs it" in str(fault) for fault in found.faults)}
+    assert silent == {"hospital", "Epic"}
 
 
 def test_a_head_does_not_need_the_tables(folder: Folder) -> None:

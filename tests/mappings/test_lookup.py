@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.mappings.loader import load_feed, thaw
+from include.mappings.frozen import thaw
+from include.mappings.loader import load_feed
 from include.mappings.lookup import match
 from include.mappings.schemas.epic_on_call_finder import EpicOnCallRow
 

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from include.errors import MappingError
-from include.mappings.loader import feeds, load_feed, schema_for
+from include.mappings.loader import feeds, load_feed
+from include.mappings.schemas import schema_for
 from include.mappings.tables import read_table, validity_faults
 from include.mappings.yaml_lines import read_yaml
 
