@@ -161,6 +161,16 @@ def kill_at(number: int, moment: Moment) -> Callable[[str, Moment], None]:
     return observer
 
 
+def kill_when(name: str, moment: Moment) -> Callable[[str, Moment], None]:
+    """An observer that kills its own process at the first effect of that name."""
+
+    def observer(effect: str, now: Moment) -> None:
+        if (effect, now) == (name, moment):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return observer
+
+
 def effects_of(work: Callable[[], Any], file: Path) -> list[str]:
     """The names of the side effects of ``work``, in order, counted in a run that is not disturbed."""
     names: list[str] = []
