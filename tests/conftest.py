@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
@@ -71,13 +72,26 @@ def _template(postgres: EmbeddedPostgres) -> str:
 @pytest.fixture
 def database(postgres: EmbeddedPostgres, _template: str) -> Iterator[Database]:
     """Clone a fresh, migrated, empty database; it is dropped afterwards."""
+    with _clone(postgres) as clone:
+        yield clone
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres: EmbeddedPostgres, _template: str) -> Iterator[Database]:
+    """The same, one for all tests of a module: where filling it is dear, and they do not disturb each other."""
+    with _clone(postgres) as clone:
+        yield clone
+
+
+@contextmanager
+def _clone(postgres: EmbeddedPostgres) -> Iterator[Database]:
     import psycopg
 
     from include.database import dispose_engines, prepare_database
 
     name = f"test_{next(_numbers)}"
     with psycopg.connect(postgres.admin_dsn(), autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name} TEMPLATE {_template} STRATEGY file_copy")
+        server.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY file_copy")
         addresses = prepare_database(postgres.admin_dsn(name), **_PASSWORDS)  # a clone has no role settings yet
         yield Database(postgres.admin_dsn(name), addresses.schedule_dsn, addresses.ledger_dsn)
         dispose_engines()
