@@ -9,6 +9,7 @@ import pytest
 
 from include import errors
 from include.mappings.loader import feeds
+from include.mappings.schemas import schema_for
 from include.settings import PROJECT_ROOT
 from tests.support.dag_parsing import parse
 from tests.support.declarations import dag_files, declared
@@ -56,6 +57,8 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
         cases[f"asked for: {slug}"] = MAPPINGS
     spoilt = cases["no YAML"] = variant(folder / "no-yaml")
     (spoilt / f"{UNREADABLE}.yaml").write_bytes(b"{\xff")
+    spoilt = cases["no name"] = variant(folder / "no-name")
+    shutil.copy(spoilt / f"{UNREADABLE}.yaml", spoilt / "North, copy (2).yaml")
     (folder / "home").mkdir()
     given = [
         {"mappings": str(path), "asked_for": a_feed_of(name.removeprefix("asked for: ")) if "asked" in name else None}
@@ -162,8 +165,15 @@ def test_a_broken_mapping_is_its_own_dags_page_and_nobody_elses_business(parsed,
 def test_a_mapping_that_cannot_even_be_read_leaves_the_others_alone(parsed, demo):
     found, feed = parsed["no YAML"], UNREADABLE
     assert found["import_errors"] == {}
-    assert "The mapping is wrong" in found["dags"].pop(feed)["doc"]
+    broken = found["dags"].pop(feed)
+    assert "The mapping is wrong" in broken["doc"]
+    assert broken["schedule"] == [schema_for(feed).schedule, "UTC"]
     assert found["dags"] == {other: dag for other, dag in demo.items() if other != feed}
+
+
+def test_a_mapping_whose_name_can_name_no_dag_leaves_all_alone(parsed, demo):
+    assert parsed["no name"]["import_errors"] == {}
+    assert parsed["no name"]["dags"] == demo
 
 
 @pytest.mark.parametrize("slug", SLUGS)
