@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 EXAMPLES = int(os.environ.get("CALLBOARD_FAULT_EXAMPLES", "25"))
 #: Which request is disturbed, and how many of its kind a delivery sends: any of them may be hit.
 REQUESTS = {"rename": 1, "CLOSE": 2, "STAT": 4, "WRITE": 1, "OPEN": 2, "READ": 2, "REMOVE": 1, "AUTH": 1}
-#: What happens to it: lost before or after it was done, refused, done too late to be waited for, or only slow.
-TOO_LATE = {"delay_s": 0.8}
+PATIENCE_S = 0.4
+TOO_LATE = {"delay_s": 2 * PATIENCE_S}
+#: What happens to it: lost before or after it was done, refused, only slow, or done when nobody waits for it any more.
 DISTURBANCES: tuple[dict[str, Any], ...] = (
     *({"drop_after_commit": True},) * 3,
     *({"status": "drop"},) * 2,
@@ -50,7 +51,6 @@ DISTURBANCES: tuple[dict[str, Any], ...] = (
     {"delay_s": 0.02},
     TOO_LATE,
 )
-PATIENCE_S = 0.4
 BROKEN = (DestinationUnavailable, DeliveryUncertain, DeliveryRefused)
 
 
