@@ -107,14 +107,14 @@ class SlotExtract:
 class Verdict:
     """What validation found, row by row; the Great Expectations result beside it holds the same in counts.
 
-    ``people``: ``emp_id``, ``reason`` (``id_missing`` ...), one row per person who may not be delivered.
+    ``people_faults``: ``emp_id``, ``reason`` (``id_missing`` ...), one row per person who may not be delivered.
     ``mapped``: ``assignment_id``, ``slot_date``, ``row`` (index into ``mapping.table``, null = none), ``reason`` (null,
     ``assignment_ignored``, ``assignment_unmapped``, ``mapping_incomplete``); one row per distinct assignment and
     date, or
     several where the mapping sends one assignment to several targets.
     """
 
-    people: pd.DataFrame
+    people_faults: pd.DataFrame
     mapped: pd.DataFrame
     checks: tuple[dict[str, Any], ...] = ()
 

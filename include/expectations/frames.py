@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.expectations.suites import DEFAULT_ID_PATTERN
+from include.reasons import names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,10 +79,16 @@ def _pair_numbers(extract: SlotExtract) -> pd.Series[int]:
 
 
 def _deliverable(extract: SlotExtract, mapped: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which slots are neither pending nor open, and have a complete row in the mapping."""
+    """Which slots are neither pending nor open, and have a row in the mapping and none that rejects them."""
     slots = extract.slots
-    usable = mapped.loc[mapped["reason"].isna(), PAIR].drop_duplicates()
-    matched = pairs(extract).merge(usable.assign(usable=True), on=PAIR, how="left")["usable"].notna()
+    usable, rejecting = mapped["reason"].isna(), mapped["reason"].isin(names("rejected"))
+    targets = (
+        mapped[PAIR]
+        .assign(usable=usable, sound=~rejecting)
+        .groupby(PAIR, sort=False)
+        .agg({"usable": "any", "sound": "all"})
+    )
+    matched = pairs(extract).merge(targets.all(axis=1).rename("matched"), on=PAIR, how="left")["matched"].eq(other=True)
     pending = slots["is_pending"].astype("boolean").fillna(value=False)
     mask: NDArray[np.bool_] = (
         matched.to_numpy(dtype=bool)[_pair_numbers(extract)]

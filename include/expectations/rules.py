@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Judged:
     """Row verdicts, and the frame of people that they were made of.
 
-    ``mapped`` and ``faults``: see :class:`include.frames.Verdict` (``faults`` is its ``people``). ``people``: see
-    :func:`include.expectations.frames.people`; no rows where the integration delivers no people.
+    ``mapped`` and ``faults``: see :class:`include.frames.Verdict` (``faults`` are its ``people_faults``). ``people``:
+    see :func:`include.expectations.frames.people`; no rows where the integration delivers no people.
     """
 
     mapped: pd.DataFrame

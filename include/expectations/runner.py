@@ -45,7 +45,7 @@ def verdict(extract: SlotExtract, mapping: FeedMapping) -> Verdict:
             id_required=schema.missing_id == "id_missing",
         )
         checks += check(matching, judged.people)
-    return Verdict(people=judged.faults, mapped=judged.mapped, checks=tuple(checks))
+    return Verdict(people_faults=judged.faults, mapped=judged.mapped, checks=tuple(checks))
 
 
 def check(suite: ExpectationSuite, frame: pd.DataFrame, of: str = "") -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ def transform(integration: Integration, validated: Validated, services: Services
         extract,
         mapping,
         Verdict(
-            people=pd.read_parquet(services.artifacts.path(validated.people)),
+            people_faults=pd.read_parquet(services.artifacts.path(validated.people)),
             mapped=pd.read_parquet(services.artifacts.path(validated.mapped)),
         ),
     )

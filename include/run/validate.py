@@ -30,9 +30,9 @@ def validate(extracted: Extracted, services: Services) -> Validated:
         runs.validated(connection, extracted.claim, found.checks)
     return Validated(
         extracted=extracted,
-        people=_stored(found.people, services),
+        people=_stored(found.people_faults, services),
         mapped=_stored(found.mapped, services),
-        people_faults=len(found.people),
+        people_faults=len(found.people_faults),
         mapping_faults=int(found.mapped["reason"].isin(["assignment_unmapped", "mapping_incomplete"]).sum()),
     )
 

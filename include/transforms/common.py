@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from include.mappings.schema import FeedMapping, MappingSchema
     from include.transforms.lines import Lines
 
-_RANK = {name: rank for rank, name in enumerate(REASONS)}
+_NAMES = tuple(REASONS)
+_CLEAN = len(_NAMES)
 
 #: Blanks, control characters and Unicode's line and paragraph separators, in any number.
 _GAP = "[\x00-\x20\x7f-\x9f\u2028\u2029]+"
@@ -61,31 +62,58 @@ def common_findings(lines: Lines, schema: MappingSchema) -> Iterator[Finding]:
 
 
 def decide(lines: Lines, findings: Iterable[Finding]) -> tuple[pd.DataFrame, Lines]:
-    """Decide about every slot by the reason that comes first in :data:`include.reasons.REASONS`.
+    """Decide about every slot.
 
-    A slot with several lines is left out if any of them must be: the worst outcome wins.
+    A line is left out for the reason that comes first in :data:`include.reasons.REASONS`. A slot counts once, whatever
+    its lines; the worst outcome wins: rejected if any of its lines is, else included if any is clean, else excluded;
+    its reason is the first of the lines with that outcome. A rejected slot is delivered to none of its targets, so that
+    its decision is true at each of them; of an included slot, the clean lines are.
 
     Returns:
-        the decisions (``slot_id``, ``outcome``, ``reason``, ``detail``; one row per slot, by slot ID) and the lines of
-        the included slots.
+        the decisions (``slot_id``, ``outcome``, ``reason``, ``detail``; one row per slot, by slot ID) and the lines to
+        deliver.
     """
+    import numpy as np
+
+    rank, detail = _first_reasons(lines, findings)
+    clean = rank == _CLEAN
+    rejected = np.array([*(reason.outcome == "rejected" for reason in REASONS.values()), False])[rank]
+    refused, deliverable = _slots_of(lines, rejected), _slots_of(lines, clean)
+    tells = rejected | ~(refused | deliverable)[lines.slot_places]  # the lines whose reason is their slot's
+    decisions = Decisions(lines.slots)
+    for place in np.unique(rank[tells]):
+        name, hit = _NAMES[place], tells & (rank == place)
+        of_slot = np.full(len(lines.slots), None, dtype=object)
+        # From the last line to the first, so that the first line of a slot tells what is wrong with it.
+        of_slot[lines.slot_places[hit][::-1]] = detail[hit][::-1]
+        choose = decisions.exclude if REASONS[name].outcome == "excluded" else decisions.reject
+        choose(_slots_of(lines, hit), name, of_slot if detail[hit].any() else None)
+    return decisions.finish(), lines.only(clean & ~refused[lines.slot_places])
+
+
+def _first_reasons(lines: Lines, findings: Iterable[Finding]) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    """For each line its first reason's place in REASONS (``_CLEAN``: none), and that finding's detail."""
     import numpy as np
     import pandas as pd
 
-    decisions = Decisions(lines.slots)
-    for finding in sorted(findings, key=lambda each: _RANK[each.reason]):
-        hit = lines.slot_places[np.asarray(finding.lines, dtype=bool)]
-        mask = np.zeros(len(lines.slots), dtype=bool)
-        mask[hit] = True
-        detail = finding.detail
-        if isinstance(detail, pd.Series):
-            of_slot = np.full(len(mask), None, dtype=object)
-            # From the last line to the first, so that the first line of a slot tells what is wrong with it.
-            of_slot[hit[::-1]] = detail.to_numpy(dtype=object)[np.asarray(finding.lines, dtype=bool)][::-1]
-            detail = of_slot
-        choose = decisions.exclude if REASONS[finding.reason].outcome == "excluded" else decisions.reject
-        choose(mask, finding.reason, detail)
-    return decisions.finish(), lines.only(decisions.open[lines.slot_places])
+    rank = np.full(len(lines), _CLEAN)
+    detail = np.full(len(lines), None, dtype=object)
+    for finding in findings:
+        place = _NAMES.index(finding.reason)
+        earlier = np.asarray(finding.lines, dtype=bool) & (place < rank)
+        rank[earlier] = place
+        said = finding.detail
+        detail[earlier] = said.to_numpy(dtype=object)[earlier] if isinstance(said, pd.Series) else said
+    return rank, detail
+
+
+def _slots_of(lines: Lines, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which slots have a line in the mask."""
+    import numpy as np
+
+    slots = np.zeros(len(lines.slots), dtype=bool)
+    slots[lines.slot_places[mask]] = True
+    return slots
 
 
 def records(schema: MappingSchema, included: Lines, fields: Mapping[str, Any]) -> pd.DataFrame:

@@ -112,7 +112,7 @@ def join(extract: SlotExtract, mapping: FeedMapping, verdict: Verdict) -> Lines:
         people=extract.people,
         assignments=extract.assignments,
         table=mapping.table,
-        people_faults=verdict.people,
+        people_faults=verdict.people_faults,
         mapping_reason=matched["reason"],
         slot_places=slot_places,
         person_places=person[slot_places],

@@ -90,6 +90,19 @@ def test_exactly_the_people_whose_id_a_delivery_needs_are_looked_at(hospital: Ho
 
 
 @pytest.mark.parametrize(
+    ("second", "looked_at"),
+    [({"role": "Call"}, ["P1"]), ({"ignore": True}, ["P1"]), ({"role": None}, [])],
+)
+def test_of_several_targets_a_rejected_one_spares_the_holder(
+    second: dict[str, Any], looked_at: list[str], epic: FeedMapping
+) -> None:
+    """The slot is delivered to none of them then, so that nobody need mend the ID."""
+    first = epic.table[0]
+    mapping = replace(epic, table=(first, first.model_copy(update={"epic_team_id": "2"} | second)))
+    assert rules.judge(small(personnel_id=None), mapping).people["emp_id"].tolist() == looked_at
+
+
+@pytest.mark.parametrize(
     ("person", "reason"),
     [
         ({"personnel_id": None}, "id_missing"),
@@ -102,7 +115,7 @@ def test_exactly_the_people_whose_id_a_delivery_needs_are_looked_at(hospital: Ho
     ],
 )
 def test_the_first_fault_of_an_id_counts(person: dict[str, Any], reason: str, epic: FeedMapping) -> None:
-    found = verdict(small(**person), epic).people
+    found = verdict(small(**person), epic).people_faults
     assert found.to_dict("records") == [{"emp_id": "P1", "reason": reason}]
 
 
@@ -110,9 +123,9 @@ def test_the_first_fault_of_an_id_counts(person: dict[str, Any], reason: str, ep
 def test_without_a_pattern_blanks_at_an_end_and_line_breaks_are_malformed(number: str, epic: FeedMapping) -> None:
     free = replace(epic, personnel_id_pattern=None, personnel_id_roster=None)
     found = verdict(small(personnel_id=number), free)
-    assert found.people["reason"].tolist() == ["id_malformed"]
+    assert found.people_faults["reason"].tolist() == ["id_malformed"]
     assert [check["unexpected"] for check in found.checks if check["reason"] == "id_malformed"] == [1]
-    assert verdict(small(personnel_id="Ä 1|x"), free).people.empty
+    assert verdict(small(personnel_id="Ä 1|x"), free).people_faults.empty
 
 
 @pytest.mark.parametrize(("pattern", "number"), [("(?i)[a-c]+", "ABC"), ("a|bc", "bc"), ("(?!0)[0-9]+", "10")])
@@ -120,7 +133,7 @@ def test_patterns_match_whole_ids_in_both_readings(pattern: str, number: str, ep
     own = replace(epic, personnel_id_pattern=pattern, personnel_id_roster=None)
     for text, faults in ((number, 0), (f"{number}!", 1), (f"!{number}", 1)):
         found = verdict(small(personnel_id=text), own)
-        assert len(found.people) == faults
+        assert len(found.people_faults) == faults
         assert [check["unexpected"] for check in found.checks if check["reason"] == "id_malformed"] == [faults]
 
 
@@ -131,7 +144,7 @@ def test_where_people_opt_out_by_having_no_id_nobody_is_missing_one(
     for module in ("runner", "rules"):
         monkeypatch.setattr(f"include.expectations.{module}.schema_for", lambda slug: schema)
     found = verdict(small(personnel_id=None), epic)
-    assert found.people["reason"].tolist() == ["opted_out"]
+    assert found.people_faults["reason"].tolist() == ["opted_out"]
     assert all(check["success"] for check in found.checks)
     decisions = transform_of(EPIC)(small(personnel_id=None), epic, found).decisions
     assert decisions[["outcome", "reason"]].to_numpy().tolist() == [["excluded", "opted_out"]]

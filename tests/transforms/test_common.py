@@ -9,13 +9,14 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from include.errors import DataRejected
 from include.frames import Verdict
 from include.mappings.schema import AssignmentRow, Text
 from include.mappings.schemas.epic_on_call_finder import SCHEMA
+from include.reasons import REASONS
 from include.transforms import common
 from include.transforms.epic_on_call_finder import on_call_records
 from include.transforms.lines import day_numbers, join
@@ -147,7 +148,7 @@ def verdict_of(*rows: tuple[int | None, str | None]) -> Verdict:
         }
     )
     nobody = pd.DataFrame({"emp_id": pd.Series(dtype="str"), "reason": pd.Series(dtype="str")})
-    return Verdict(people=nobody, mapped=mapped)
+    return Verdict(people_faults=nobody, mapped=mapped)
 
 
 def test_one_slot_for_several_targets_has_a_record_for_each(tmp_path: Path) -> None:
@@ -182,11 +183,72 @@ def test_the_mapping_row_comes_before_everything_else(
     assert plain(common.zones(lines, mapping, field="timezone")) == [zone]
 
 
-def test_of_several_targets_the_worst_outcome_wins(tmp_path: Path) -> None:
-    mapping = mapping_of(SCHEMA.slug, tmp_path)
-    result = on_call_records(one_slot(), mapping, verdict_of((0, None), (3, "mapping_incomplete")))
-    assert result.decisions.iloc[0].tolist() == ["S1", "rejected", "mapping_incomplete", "role"]
-    assert result.records.empty
+CLEAN, IGNORED, HALF = (0, None), (2, "assignment_ignored"), (3, "mapping_incomplete")
+
+
+@pytest.mark.parametrize(
+    ("rows", "decision", "keys"),
+    [
+        ([CLEAN, HALF], ["rejected", "mapping_incomplete", "role"], []),
+        ([HALF, IGNORED], ["rejected", "mapping_incomplete", "role"], []),
+        ([CLEAN, IGNORED], ["included", None, None], ["100|1|S1"]),
+        ([IGNORED, CLEAN], ["included", None, None], ["100|1|S1"]),
+        ([IGNORED, IGNORED], ["excluded", "assignment_ignored", None], []),
+    ],
+)
+def test_of_several_targets_the_worst_outcome_wins(
+    rows: list[tuple[int, str | None]], decision: list[str | None], keys: list[str], tmp_path: Path
+) -> None:
+    result = on_call_records(one_slot(), mapping_of(SCHEMA.slug, tmp_path), verdict_of(*rows))
+    assert plain(result.decisions.iloc[0]) == ["S1", *decision]
+    assert result.records["key"].tolist() == keys
+
+
+REASONS_OF_LINES = ("assignment_ignored", "not_sent", "mapping_incomplete", "value_refused")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lines=st.lists(st.lists(st.sets(st.sampled_from(REASONS_OF_LINES)), min_size=1, max_size=3), min_size=1, max_size=4)
+)
+def test_slots_are_decided_as_a_naive_reading_of_their_lines_says(lines: list[list[set[str]]], tmp_path: Path) -> None:
+    """``lines``: for each slot what is found about each of its lines."""
+    slots = [one_slot().slots.iloc[0].to_dict() | {"slot_id": f"S{number}"} for number in range(len(lines))]
+    days = [dt.date(2026, 3, 7) + dt.timedelta(days=number) for number in range(len(lines))]
+    frame = pd.DataFrame(slots).assign(slot_date=pd.Series(days, dtype="object"))
+    mapped = pd.DataFrame(
+        {
+            "assignment_id": "MAPPED",
+            "slot_date": pd.Series([day for day, own in zip(days, lines, strict=True) for _ in own], dtype="object"),
+            "row": pd.Series([number for own in lines for number, _ in enumerate(own)], dtype="Int64"),
+            "reason": pd.Series([None for own in lines for _ in own], dtype="str"),
+        }
+    )
+    joined = join(
+        replace(one_slot(), slots=frame), mapping_of(SCHEMA.slug, tmp_path), replace(verdict_of(), mapped=mapped)
+    )
+    flat = [found for own in lines for found in own]
+    findings = [
+        common.Finding(reason, [reason in found for found in flat], pd.Series([f"line {n}" for n in range(len(flat))]))
+        for reason in reversed(REASONS_OF_LINES)
+    ]
+    decisions, delivered = common.decide(joined, findings)
+
+    expected, kept, number = [], [], 0
+    for own in lines:
+        first = {number + n: min(found, key=REASONS_OF_LINES.index) for n, found in enumerate(own) if found}
+        clean = [number + n for n, found in enumerate(own) if not found]
+        rejected = {n: why for n, why in first.items() if REASONS[why].outcome == "rejected"}
+        number += len(own)
+        if rejected or not clean:
+            line, why = min((rejected or first).items(), key=lambda each: REASONS_OF_LINES.index(each[1]))
+            expected.append((REASONS[why].outcome, why, f"line {line}"))
+        else:
+            expected.append(("included", None, None))
+            kept += clean
+    assert [tuple(plain(row)) for row in decisions[["outcome", "reason", "detail"]].to_numpy()] == expected
+    places = list(zip(joined.slot_places, joined.row_places, strict=True))
+    assert list(zip(delivered.slot_places, delivered.row_places, strict=True)) == [places[n] for n in kept]
 
 
 def test_a_pair_that_the_verdict_lacks_is_unmapped(tmp_path: Path) -> None:
