@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
@@ -41,6 +41,12 @@ def transformed(extract: SlotExtract, mapping: FeedMapping) -> Transformed:
     return declared(mapping.integration).transform(extract, mapping, judged(extract, mapping))
 
 
+def frames_of(value: object) -> dict[str, pd.DataFrame]:
+    """Every frame that an extract or a verdict holds, by its name there."""
+    held = {f"{type(value).__name__}.{field.name}": getattr(value, field.name) for field in fields(value)}
+    return {name: frame for name, frame in held.items() if isinstance(frame, pd.DataFrame)}
+
+
 def judged(extract: SlotExtract, mapping: FeedMapping) -> Verdict:
     found = rules.judge(extract, mapping)
     return Verdict(found.faults, found.mapped)
@@ -55,8 +61,8 @@ def assert_same(one: Transformed, other: Transformed) -> None:
 def test_the_same_input_gives_the_same_answer_and_stays_as_it_was(case):
     extract, mapping = given(case)
     verdict = judged(extract, mapping)
-    inputs: dict[str, Any] = {name: getattr(extract, name) for name in FRAMES}
-    inputs |= {"verdict of people": verdict.people, "verdict of the mapping": verdict.mapped}
+    inputs = frames_of(extract) | frames_of(verdict)
+    assert len(inputs) == len(FRAMES) + 2
     before = {name: frame.copy(deep=True) for name, frame in inputs.items()}
     transform = declared(mapping.integration).transform
     first = transform(extract, mapping, verdict)
