@@ -21,7 +21,7 @@ def deliveries_command(
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List a feed's deliveries, newest first, with their files and hashes."""
+    """List a feed's deliveries, newest first; --json adds runs, hashes and evidence."""
     from include.ledger.deliveries import history
 
     with local_services().ledger_reading() as connection:
@@ -34,13 +34,9 @@ def deliveries_command(
             d.seq,
             d.state if d.kind == "new" else f"{d.state} (sent again)",
             f"{d.prepared_at:%Y-%m-%d %H:%M:%S}",
-            d.adds,
-            d.updates,
-            d.deletes,
-            "\n".join(file.final_name for file in d.files),
-            "\n".join(f"{file.bytes} B, sha256 {file.sha256[:12]}" for file in d.files),
-            d.run_id,
+            f"+{d.adds} ~{d.updates} -{d.deletes}",
+            "\n".join(f"{file.final_name} ({file.bytes} bytes)" for file in d.files),
         ]
         for d in found
     ]
-    print_table(["seq", "state", "prepared (UTC)", "adds", "updates", "deletes", "file", "content", "run"], rows)
+    print_table(["seq", "state", "prepared (UTC)", "change", "files"], rows)

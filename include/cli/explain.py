@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from include.cli.installation import local_services
-from include.cli.output import print_json, print_table
+from include.cli.output import print_facts, print_json
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,7 +42,5 @@ def explain_command(
     if not found:
         print("The schedule store has no slot of that person on that day.")
         return
-    print_table(
-        ["slot", "outcome", "reason", "detail", "meaning", "fix", "owner"],
-        [[e.slot_id, e.outcome, e.reason, e.detail, e.meaning, e.fix, e.owner] for e in found],
-    )
+    for explanation in found:
+        print_facts({name: value for name, value in asdict(explanation).items() if value is not None})

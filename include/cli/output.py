@@ -26,9 +26,21 @@ def print_table(columns: list[str], rows: list[list[Any]]) -> None:
     table = Table(show_edge=False, pad_edge=False)
     for place, column in enumerate(columns):
         numbers = bool(rows) and all(isinstance(row[place], int | float) for row in rows)
-        table.add_column(column, justify="right" if numbers else "left")
+        table.add_column(column, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if value is None else str(value)) for value in row))
+    Console().print(table)
+
+
+def print_facts(facts: dict[str, Any]) -> None:
+    """Print one thing's facts, one a line."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for name, value in facts.items():
+        table.add_row(Text(name, style="bold"), Text("" if value is None else str(value), overflow="fold"))
     Console().print(table)
 
 

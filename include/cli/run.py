@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from include.cli.installation import local_services
-from include.cli.output import print_json, print_table
+from include.cli.output import print_facts, print_json
 from include.errors import ConfigurationError
 from include.platform.airflow_api import FINISHED, AirflowApi
 from include.settings import var_folder
@@ -63,7 +63,7 @@ def _run(feed: str, conf: dict[str, Any], wait: int, *, as_json: bool) -> None:
     if as_json:
         print_json(row)
     else:
-        print_table(list(row), [list(row.values())])
+        print_facts({**row, "artifacts": "\n".join(row["artifacts"]) or "-"})
     if ended.state not in ("delivered", "unchanged"):
         raise typer.Exit(1)
 
