@@ -75,6 +75,8 @@ def _decided(services: Services, run: Run, slot_ids: Collection[str]) -> list[Ex
     """What the run decided about those of the slots that it extracted."""
     import pyarrow.parquet as pq
 
+    if not slot_ids:  # an empty filter has no type
+        return []
     decisions = services.artifacts.path(run.decisions or "")
     found = pq.read_table(decisions, filters=[("slot_id", "in", list(slot_ids))]).to_pylist()
     pending = _pending(services, run)

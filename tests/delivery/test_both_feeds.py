@@ -10,7 +10,7 @@ import pytest
 from include.errors import DeliveryRefused, FencedOut
 from include.ledger import deliveries
 from include.run.deliver import deliver
-from include.run.explain import explain_slot
+from include.run.explain import explain_person, explain_slot
 from include.run.order import Order
 from tests.support import small_hospital as hospital
 from tests.support.receiver import KronosReceiver
@@ -215,3 +215,18 @@ def test_an_unreachable_partner_leaves_the_slots_pending_and_nothing_in_flight(w
     assert row["delivered"] + row["pending"] + row["excluded"] + row["rejected"] == row["extracted"]
     world.services = good
     assert world.run(KRONOS).counts.pending == 0
+
+
+def test_a_persons_day_is_explained_slot_by_slot(world):
+    world.run(KRONOS)
+    with world.store() as store:
+        emp_id, day, slot_ids = store.execute(
+            """
+            SELECT emp_id, slot_date, array_agg(slot_id ORDER BY slot_id) FROM schedules WHERE emp_id IS NOT NULL
+            GROUP BY emp_id, slot_date ORDER BY count(*) DESC, emp_id LIMIT 1
+            """
+        ).fetchone()
+    found = explain_person(world.services, KRONOS, emp_id, day)
+    assert set(slot_ids) <= {explanation.slot_id for explanation in found}
+    assert all(explanation.outcome != "not_extracted" for explanation in found)
+    assert explain_person(world.services, KRONOS, "nobody", day) == []
