@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
+
+Kind = Literal["add", "update", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One record to create, update or delete. ``record`` has the integration's fields; of a delete, the last known."""
+    """One record to add, update or delete. ``record`` has the integration's fields; of a delete, the last known."""
 
-    kind: Literal["create", "update", "delete"]
+    kind: Kind
     key: str
     slot_id: str
     record_sha256: str
@@ -33,26 +35,39 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Declined:
+class Refusal:
     """The partner will not take this record as it is; the others may pass. ``reason`` holds no personal data."""
 
     reason: str
+
+
+Answer = Accepted | Refusal
 
 
 class RowSession(Protocol):
     """One signed-in session with a partner.
 
     Raises (every method):
-        DestinationUnavailable: nothing happened; the rest of the operations waits for the next try.
+        DestinationUnavailable: the partner does not answer; what it has not answered waits for the next try.
         DeliveryUncertain: it may have happened; the next try looks before it repeats anything.
         DeliveryRefused: the partner refuses us altogether (credentials, permission).
     """
 
-    def perform(self, operation: Operation) -> Accepted | Declined:
-        """Do one operation. Deleting what is not there is accepted; updating what is not there creates it."""
+    @property
+    def batch(self) -> int:
+        """How many operations the partner takes at once; 1 for most."""
 
-    def find(self, key: str) -> Accepted | None:
-        """Look for the record with this key; None: the partner answered that it has none."""
+    def perform(self, operations: Sequence[Operation]) -> Iterable[tuple[Operation, Answer]]:
+        """Do up to ``batch`` operations, no two on one key, and answer for each, in any order, as soon as it is known.
+
+        Deleting what is not there is accepted; updating what is not there adds it, and answers its new ``remote_id``.
+        """
+
+    def find(self, operation: Operation) -> Accepted | None:
+        """Look for the record of an add or update whose answer was lost; None: the partner answered that it has none.
+
+        The operation comes from the ledger: dates, times and decimals of its record are text (``str`` of the value).
+        """
 
 
 class RowDestination(Protocol):

@@ -1,24 +1,32 @@
 """Acknowledgements record by record, for partners of the `Rows` way, and refusals for everybody.
 
-A record is acknowledged, or it is not: what the partner answered is written down in the same transaction as the run
-that
-holds the fence, one record at a time, so that a killed run repeats at most the record whose answer it never wrote.
+What the partner is about to be asked is noted as an intent, under the fence, before the question leaves; its answer is
+written down, under the fence, in place of the intent. An intent that is left over means that nobody knows whether the
+partner did it; what was acknowledged of such a record does not count as known any more.
+
+A run that was overtaken while the partner was doing what it had asked may still say so (:func:`doubt`): its intent then
+stands beside those of the newer run, whose answers do not settle it.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import Connection, text
 
 from include.ledger.fence import hold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from include.ledger.records import Claim
+
+    Kind = Literal["add", "update", "delete"]
+
+#: In place of a hash where it is not known what exactly the partner holds: the next plan repeats the record.
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +42,17 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One record that the partner was about to be asked to create."""
+    """One thing that the partner is about to be asked. ``remote_id``: its own name for the record, where it is known.
 
+    ``intent_id`` is None until it is in the ledger.
+    """
+
+    kind: Kind
     key: str
     slot_id: str
+    remote_id: str | None
     record: Mapping[str, Any]
+    intent_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +67,7 @@ class Refused:
 
 
 def acknowledged(connection: Connection, stream: str) -> Iterator[Acknowledged]:
-    """Every record the partner is known to hold, ordered by key."""
+    """Every record the partner is known to hold, ordered by the bytes of its key."""
     rows = connection.execution_options(yield_per=5000).execute(
         text(
             """
@@ -64,7 +78,21 @@ def acknowledged(connection: Connection, stream: str) -> Iterator[Acknowledged]:
         {"stream": stream},
     )
     for row in rows:
-        yield Acknowledged(row.key, row.slot_id, row.record_sha256, row.remote_id, row.record)
+        yield Acknowledged(*row)
+
+
+def find(connection: Connection, stream: str, key: str) -> Acknowledged | None:
+    """One record, if the partner is known to hold it."""
+    row = connection.execute(
+        text(
+            """
+            SELECT key, slot_id, record_sha256, remote_id, record FROM row_ack
+            WHERE stream = :stream AND key = :key
+            """
+        ),
+        {"stream": stream, "key": key},
+    ).one_or_none()
+    return Acknowledged(*row) if row else None
 
 
 def acknowledge(connection: Connection, claim: Claim, record: Acknowledged) -> None:
@@ -90,11 +118,11 @@ def acknowledge(connection: Connection, claim: Claim, record: Acknowledged) -> N
             "slot_id": record.slot_id,
             "record_sha256": record.record_sha256,
             "remote_id": record.remote_id,
-            "record": json.dumps(dict(record.record), default=str),
+            "record": _json(record.record),
             "fence": claim.fence,
         },
     )
-    _settled(connection, claim, record.key, refusal_too=True)
+    _answered(connection, claim, record.key, refusal_too=True)
 
 
 def forget(connection: Connection, claim: Claim, key: str) -> None:
@@ -104,10 +132,18 @@ def forget(connection: Connection, claim: Claim, key: str) -> None:
         FencedOut: a newer run has claimed the stream.
     """
     hold(connection, claim)
-    connection.execute(
-        text("DELETE FROM row_ack WHERE stream = :stream AND key = :key"), {"stream": claim.stream, "key": key}
-    )
-    _settled(connection, claim, key, refusal_too=True)
+    _drop(connection, claim, [key])
+    _answered(connection, claim, key, refusal_too=True)
+
+
+def expire(connection: Connection, claim: Claim, keys: Collection[str]) -> None:
+    """These records have left the window: the partner may keep them, and nobody will ask about them again.
+
+    Raises:
+        FencedOut: a newer run has claimed the stream.
+    """
+    hold(connection, claim)
+    _drop(connection, claim, keys)
 
 
 def refuse(connection: Connection, claim: Claim, *, key: str, slot_id: str, record_sha256: str, reason: str) -> None:
@@ -135,41 +171,58 @@ def refuse(connection: Connection, claim: Claim, *, key: str, slot_id: str, reco
             "reason": reason,
         },
     )
-    _settled(connection, claim, key, refusal_too=False)
+    _answered(connection, claim, key, refusal_too=False)
 
 
-def intend(connection: Connection, claim: Claim, *, key: str, slot_id: str, record: Mapping[str, Any]) -> None:
-    """The partner is about to be asked to create this record: note it before the question leaves.
+def intend(connection: Connection, claim: Claim, intents: Sequence[Intent]) -> None:
+    """The partner is about to be asked this: note it before the question leaves.
+
+    From here on it is unknown what the partner holds of these records, until its answer is written down.
 
     Raises:
         FencedOut: a newer run has claimed the stream.
     """
     hold(connection, claim)
+    _note(connection, claim, intents)
+
+
+def doubt(connection: Connection, claim: Claim, intents: Sequence[Intent]) -> None:
+    """The partner was asked this, and its answer could not be written down: whoever holds the fence must settle it.
+
+    Not under the fence: a run that was overtaken while the partner was doing what it had asked must be able to say so.
+    """
+    # Only the order of the locks: as in every transaction under the fence, the stream's row comes first.
     connection.execute(
-        text(
-            """
-            INSERT INTO row_intent (stream, key, slot_id, record, fence)
-            VALUES (:stream, :key, :slot_id, CAST(:record AS jsonb), :fence)
-            ON CONFLICT (stream, key) DO UPDATE SET record = CAST(:record AS jsonb), fence = :fence, at = now()
-            """
-        ),
-        {
-            "stream": claim.stream,
-            "key": key,
-            "slot_id": slot_id,
-            "record": json.dumps(dict(record), default=str),
-            "fence": claim.fence,
-        },
-    )
+        text("SELECT FROM stream WHERE stream = :stream FOR UPDATE"), {"stream": claim.stream}
+    ).one_or_none()
+    for intent in intents:
+        _answered(connection, claim, intent.key, refusal_too=False)
+    _note(connection, claim, intents)
 
 
 def intents(connection: Connection, stream: str) -> list[Intent]:
-    """Creates whose answer was never written down, ordered by key."""
+    """Everything the partner was asked and whose answer was never written down, oldest first."""
     rows = connection.execute(
-        text('SELECT key, slot_id, record FROM row_intent WHERE stream = :stream ORDER BY key COLLATE "C"'),
+        text(
+            """
+            SELECT kind, key, slot_id, remote_id, record, intent_id FROM row_intent
+            WHERE stream = :stream ORDER BY intent_id
+            """
+        ),
         {"stream": stream},
     )
-    return [Intent(row.key, row.slot_id, row.record) for row in rows]
+    return [Intent(*row) for row in rows]
+
+
+def settle(connection: Connection, claim: Claim, intent: Intent) -> None:
+    """What came of this intent has been looked up, as far as it can be; what the partner holds stays unknown.
+
+    Raises:
+        FencedOut: a newer run has claimed the stream.
+    """
+    hold(connection, claim)
+    _doubtful(connection, claim, [intent])
+    connection.execute(text("DELETE FROM row_intent WHERE intent_id = :intent_id"), {"intent_id": intent.intent_id})
 
 
 def refusals(connection: Connection, stream: str) -> list[Refused]:
@@ -186,9 +239,58 @@ def refusals(connection: Connection, stream: str) -> list[Refused]:
     return [Refused(*row) for row in rows]
 
 
-def _settled(connection: Connection, claim: Claim, key: str, *, refusal_too: bool) -> None:
-    """The partner's answer about a record is known: nothing is open about it any more."""
-    values = {"stream": claim.stream, "key": key}
-    connection.execute(text("DELETE FROM row_intent WHERE stream = :stream AND key = :key"), values)
+def _note(connection: Connection, claim: Claim, intents: Sequence[Intent]) -> None:
+    if not intents:
+        return
+    connection.execute(
+        text(
+            """
+            INSERT INTO row_intent (stream, key, kind, slot_id, remote_id, record, fence, attempt)
+            VALUES (:stream, :key, :kind, :slot_id, :remote_id, CAST(:record AS jsonb), :fence, :attempt)
+            """
+        ),
+        [
+            {
+                "stream": claim.stream,
+                "key": intent.key,
+                "kind": intent.kind,
+                "slot_id": intent.slot_id,
+                "remote_id": intent.remote_id,
+                "record": _json(intent.record),
+                "fence": claim.fence,
+                "attempt": claim.attempt,
+            }
+            for intent in intents
+        ],
+    )
+    _doubtful(connection, claim, intents)
+
+
+def _doubtful(connection: Connection, claim: Claim, intents: Sequence[Intent]) -> None:
+    """What was acknowledged of these records does not count as known any more."""
+    connection.execute(
+        text("UPDATE row_ack SET record_sha256 = :unknown WHERE stream = :stream AND key = ANY(:keys)"),
+        {"unknown": UNKNOWN, "stream": claim.stream, "keys": [intent.key for intent in intents]},
+    )
+
+
+def _drop(connection: Connection, claim: Claim, keys: Collection[str]) -> None:
+    connection.execute(
+        text("DELETE FROM row_ack WHERE stream = :stream AND key = ANY(:keys)"),
+        {"stream": claim.stream, "keys": list(keys)},
+    )
+
+
+def _answered(connection: Connection, claim: Claim, key: str, *, refusal_too: bool) -> None:
+    """What this try asked about a record is answered; what others asked is theirs."""
+    values = {"stream": claim.stream, "key": key, "fence": claim.fence, "attempt": claim.attempt}
+    connection.execute(
+        text("DELETE FROM row_intent WHERE stream = :stream AND key = :key AND fence = :fence AND attempt = :attempt"),
+        values,
+    )
     if refusal_too:
         connection.execute(text("DELETE FROM refusal WHERE stream = :stream AND key = :key"), values)
+
+
+def _json(record: Mapping[str, Any]) -> str:
+    return json.dumps(dict(record), default=str)

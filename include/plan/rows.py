@@ -20,6 +20,7 @@ Lengths make it unambiguous. Leaving nulls out means that a new field that nobod
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from include.duck import connect, decimal_text, literal, quoted, scan
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     Acknowledgement = tuple[str, str, str, str | None, Mapping[str, Any]]
 
 _ACKNOWLEDGED = ("key", "slot_id", "record_sha256", "remote_id")
+_ROWS_AT_ONCE = 5000
 _NOTHING = "(SELECT " + ", ".join(f"NULL::VARCHAR AS {name}" for name in _ACKNOWLEDGED) + " WHERE false)"
 _TYPE_LETTERS = {
     "VARCHAR": "t",
@@ -54,15 +56,16 @@ class RowsPlan:
     """How many operations of each kind a plan holds, and how many records need none.
 
     ``unchanged``: the partner holds them as they should be. ``refused``: they would be sent, had the partner not
-    refused exactly this before. ``expired``: acknowledged and no longer wanted, because they left a rolling window.
+    refused exactly this before. ``expired``: the keys of those that were acknowledged and are no longer wanted, because
+    they left a rolling window.
     """
 
-    creates: int
+    adds: int
     updates: int
     deletes: int
     unchanged: int
     refused: int
-    expired: int
+    expired: tuple[str, ...]
 
 
 def plan_rows(
@@ -78,8 +81,8 @@ def plan_rows(
 
     ``acknowledged`` is a Parquet file with the text columns ``key``, ``slot_id``, ``record_sha256`` and ``remote_id``,
     and such of the fields as the partner's deletes need, typed or as text; ``None`` if the partner holds nothing.
-    ``wanted`` is a snapshot. The answer has ``key``, ``slot_id``, ``operation`` (``create``, ``update``, ``delete``),
-    ``record_sha256`` (for a delete: of what was acknowledged), ``remote_id`` (null for a create), then the other
+    ``wanted`` is a snapshot. The answer has ``key``, ``slot_id``, ``operation`` (``add``, ``update``, ``delete``),
+    ``record_sha256`` (for a delete: of what was acknowledged), ``remote_id`` (null for an add), then the other
     columns of ``wanted``; a delete carries the acknowledged fields.
 
     ``refresh``: ``all`` repeats every wanted record, the unchanged ones as updates. ``refused`` (key → record hash):
@@ -115,36 +118,45 @@ def plan_rows(
         counted: dict[str, int] = dict(
             db.execute("SELECT operation, count(*) FROM judged GROUP BY operation").fetchall()
         )
+        expired = db.execute("SELECT key FROM judged WHERE operation = 'expired' ORDER BY key").fetchall()
         with written_whole(target, "plan.write_rows") as part:
-            operations = "SELECT * FROM judged WHERE operation IN ('create', 'update', 'delete') ORDER BY key"
+            operations = "SELECT * FROM judged WHERE operation IN ('add', 'update', 'delete') ORDER BY key"
             db.execute(f"COPY ({operations}) TO {literal(str(part))} (FORMAT parquet, COMPRESSION zstd)")
     return RowsPlan(
-        creates=counted.get("create", 0),
+        adds=counted.get("add", 0),
         updates=counted.get("update", 0),
         deletes=counted.get("delete", 0),
         unchanged=counted.get("unchanged", 0),
         refused=counted.get("refused", 0),
-        expired=counted.get("expired", 0),
+        expired=tuple(key for (key,) in expired),
     )
 
 
-def write_acknowledged(records: Iterable[Acknowledgement], path: Path) -> None:
+def write_acknowledged(records: Iterable[Acknowledgement], path: Path, fields: Iterable[str]) -> None:
     """Write what the partner acknowledged to ``path``, as :func:`plan_rows` reads it: every field as text.
 
-    Each record is ``(key, slot_id, record_sha256, remote_id, fields)``; the fields may have been through JSON.
+    Each record is ``(key, slot_id, record_sha256, remote_id, fields)``, best in the order of the keys' bytes; the
+    fields may have been through JSON. ``fields`` names those that are written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [
-        {name: None if value is None else str(value) for name, value in fields.items()}
-        | dict(zip(_ACKNOWLEDGED, identity, strict=True))
-        for *identity, fields in records
-    ]
-    names = dict.fromkeys((*_ACKNOWLEDGED, *sorted({name for row in rows for name in row})))
-    table = pa.table({name: pa.array([row.get(name) for row in rows], pa.string()) for name in names})
-    with written_whole(path, "plan.write_acknowledged") as part:
-        pq.write_table(table.sort_by("key"), part, compression="zstd")
+    names = dict.fromkeys((*_ACKNOWLEDGED, *fields))
+    schema = pa.schema([(name, pa.string()) for name in names])
+    with (
+        written_whole(path, "plan.write_acknowledged") as part,
+        pq.ParquetWriter(part, schema, compression="zstd") as writer,
+    ):
+        source = iter(records)
+        while rows := [_row_of_text(record) for record in islice(source, _ROWS_AT_ONCE)]:
+            columns = [pa.array([row.get(name) for row in rows], pa.string()) for name in names]
+            writer.write_batch(pa.record_batch(columns, schema=schema))
+
+
+def _row_of_text(record: Acknowledgement) -> dict[str, str | None]:
+    *identity, fields = record
+    text = {name: None if value is None else str(value) for name, value in fields.items()}
+    return text | dict(zip(_ACKNOWLEDGED, identity, strict=True))
 
 
 def _check_columns(columns: Mapping[str, str], held_columns: Mapping[str, str]) -> None:
@@ -168,7 +180,7 @@ def _verdict(
                     WHEN w.key IS NULL THEN 'delete'
                     WHEN {same} THEN 'unchanged'
                     WHEN r.record_sha256 = w.record_sha256 THEN 'refused'
-                    WHEN h.key IS NULL THEN 'create'
+                    WHEN h.key IS NULL THEN 'add'
                     ELSE 'update' END"""
 
 

@@ -14,7 +14,7 @@ from include.ledger import deliveries, fence, runs
 from include.run.file_way import Files, Sessions, standing_of_files
 from include.run.handed import Decided, Receipt, Sent
 from include.run.order import Order
-from include.run.pushing import push, standing_of_rows
+from include.run.pushing import Records, standing_of_rows
 from include.run.summary import delivered_paths, write_summary
 from include.run.validate import frozen_mapping
 
@@ -96,9 +96,17 @@ def _send_rows(
 ) -> Sent | None:
     if isinstance(integration.destination, Sftp) or not isinstance(integration.way, Rows):
         raise ConfigurationError(f"Integration {integration.slug}: records do not go to a file server.")
+    if order.resend:
+        raise ConfigurationError(
+            f"Feed {mapping.feed} sends records, not files: there is no delivery to send again.",
+            next_step=f"`./callboard rebaseline {mapping.feed}` sends every record again",
+        )
     details = services.connections(mapping.destination.connection)
     with integration.destination.session(details, mapping.settings) as session:
-        pushed = push(
-            services.artifacts.path(decided.snapshot), claim, session, services, folder, refresh=integration.way.refresh
+        pushed = Records(claim, session, services, folder).push(
+            services.artifacts.path(decided.snapshot),
+            refresh="all" if order.rebaseline else integration.way.refresh,
+            offer_refused=order.rebaseline,
+            expired_before=decided.extracted.span.expired_before,
         )
-    return Sent() if pushed.accepted or pushed.declined else None
+    return Sent() if pushed.accepted or pushed.refused else None

@@ -1,128 +1,181 @@
 """The `Rows` way: what the partner should hold minus what it has acknowledged, one operation per record.
 
-A create is noted in the ledger before it leaves. If its answer never came, the next run asks the partner whether it has
-the record before it would create it again. Updates and deletes can be repeated as they are.
+Everything is noted in the ledger before the partner is asked, and from then on what the partner holds of that record is
+unknown until its answer is written down. So a lost answer is never taken for a fact: the next run repeats updates and
+deletes, which may be repeated, and looks for a record before it would add it again. Each question leaves only under
+the fence. A run that is overtaken between question and answer says so, and the next run repairs what it may have done.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from include.errors import DeliveryUncertain
 from include.ledger import rows
-from include.ledger.rows import Acknowledged
-from include.operations import Declined, Operation
+from include.ledger.rows import UNKNOWN, Acknowledged, Intent
+from include.operations import Accepted, Operation, Refusal
 from include.plan.rows import plan_rows, write_acknowledged
 from include.run.account import slots_to_send, standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
     from typing import Literal
 
+    from sqlalchemy import Connection
+
     from include.ledger.records import Claim
-    from include.operations import RowSession
+    from include.operations import Answer, RowSession
     from include.run.account import Standing
     from include.run.handed import Decided
     from include.run.services import Services
 
-#: In place of a hash where it is not known what exactly the partner holds: the next plan updates the record.
-_UNKNOWN = "unknown"
 _IDENTITY = ("key", "slot_id", "operation", "record_sha256", "remote_id")
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """How many operations the partner accepted, and how many it declined."""
+    """How many operations the partner accepted, and how many it refused."""
 
-    accepted: int
-    declined: int
+    accepted: int = 0
+    refused: int = 0
 
 
-def push(
-    wanted: Path,
-    claim: Claim,
-    session: RowSession,
-    services: Services,
-    folder: Path,
-    *,
-    refresh: Literal["changed", "all"] = "changed",
-) -> Pushed:
-    """Bring the partner from what it acknowledged to the snapshot ``wanted``.
+@dataclass(frozen=True, slots=True)
+class Records:
+    """One try of bringing a partner to what it should hold; everything it needs to know, and nothing that changes."""
 
-    Raises:
-        DestinationUnavailable, DeliveryUncertain: what was answered until then is written down; try again.
-        DeliveryRefused: the partner refuses us altogether.
-        FencedOut: a newer run has started.
-    """
-    _settle(claim, session, services)
-    plan = folder / "operations.parquet"
-    with services.ledger_reading() as connection:
-        known = {refusal.key: refusal.record_sha256 for refusal in rows.refusals(connection, claim.stream)}
-    plan_rows(_acknowledged(claim.stream, services, folder), wanted, plan, refresh=refresh, refused=known)
-    answers = [_perform(operation, claim, session, services) for operation in _operations(plan)]
-    return Pushed(accepted=answers.count(True), declined=answers.count(False))
+    claim: Claim
+    session: RowSession
+    services: Services
+    folder: Path
+
+    def push(
+        self,
+        wanted: Path,
+        *,
+        refresh: Literal["changed", "all"] = "changed",
+        offer_refused: bool = False,
+        expired_before: datetime | None = None,
+    ) -> Pushed:
+        """Bring the partner from what it acknowledged to the snapshot ``wanted``.
+
+        ``refresh``: ``all`` sends the unchanged records too. ``offer_refused``: also what it refused and what has not
+        changed since. ``expired_before`` (aware): acknowledged records that are no longer wanted and ended before are
+        not deleted, and are forgotten.
+
+        Raises:
+            DestinationUnavailable, DeliveryUncertain: what was answered until then is written down; try again.
+            DeliveryRefused: the partner refuses us altogether.
+            FencedOut: a newer run has started.
+        """
+        self._settle()
+        operations = self.folder / "operations.parquet"
+        with self.services.ledger_reading() as connection:
+            refused = {refusal.key: refusal.record_sha256 for refusal in rows.refusals(connection, self.claim.stream)}
+        plan = plan_rows(
+            _acknowledged(self.claim.stream, wanted, self.services, self.folder),
+            wanted,
+            operations,
+            refresh=refresh,
+            refused={} if offer_refused else refused,
+            expired_before=expired_before,
+        )
+        if plan.expired:
+            with self.services.ledger("expire_rows") as connection:
+                rows.expire(connection, self.claim, plan.expired)
+        done = [self._perform(batch) for batch in _batches(operations, self.session.batch)]
+        return Pushed(sum(part.accepted for part in done), sum(part.refused for part in done))
+
+    def _settle(self) -> None:
+        """Look for every record whose answer was never written down, whoever asked."""
+        with self.services.ledger_reading() as connection:
+            left = rows.intents(connection, self.claim.stream)
+        for intent in left:
+            with self.services.ledger_reading() as connection:
+                held = rows.find(connection, self.claim.stream, intent.key)
+            # A delete needs no look: as long as the record is acknowledged, the plan repeats what is due.
+            found = None if intent.kind == "delete" else self.session.find(_asked(intent))
+            if intent.kind != "delete" and not self._remove_others(intent, held, found):
+                continue
+            with self.services.ledger("settle_row") as connection:
+                if held is None and found is not None:
+                    record = Acknowledged(intent.key, intent.slot_id, UNKNOWN, found.remote_id, intent.record)
+                    rows.acknowledge(connection, self.claim, record)
+                rows.settle(connection, self.claim, intent)
+
+    def _remove_others(self, intent: Intent, held: Acknowledged | None, found: Accepted | None) -> bool:
+        """Delete what an overtaken run added beside the record that is held; False if the partner refuses to."""
+        seen = [record.remote_id for record in (held, found) if record and record.remote_id]
+        others = {name for name in (*seen, intent.remote_id) if name} - set(seen[:1])
+        for other in sorted(others):
+            delete = replace(_asked(intent), kind="delete", remote_id=other)
+            if any(isinstance(answer, Refusal) for _, answer in self.session.perform([delete])):
+                return False
+        return True
+
+    def _perform(self, batch: Sequence[Operation]) -> Pushed:
+        """Ask the partner, and write down its answers; what is left without one is in doubt."""
+        with self.services.ledger("intend_rows") as connection:
+            rows.intend(connection, self.claim, [_intent(operation) for operation in batch])
+        answers: dict[str, Answer] = {}
+        unsettled = list(batch)
+        try:
+            try:
+                self._ask(batch, answers)
+            finally:  # what was answered before something went wrong counts
+                with self.services.ledger("answer_rows") as connection:
+                    for operation in batch:
+                        if operation.key in answers:
+                            self._write(connection, operation, answers[operation.key])
+                unsettled = [operation for operation in batch if operation.key not in answers]
+        except Exception:
+            self._doubt(unsettled, answers)
+            raise
+        accepted = sum(isinstance(answer, Accepted) for answer in answers.values())
+        return Pushed(accepted, len(answers) - accepted)
+
+    def _ask(self, batch: Sequence[Operation], answers: dict[str, Answer]) -> None:
+        for operation, answer in self.session.perform(batch):
+            answers[operation.key] = answer
+        if len(answers) < len(batch):
+            raise DeliveryUncertain(f"The partner left {len(batch) - len(answers)} record(s) without an answer.")
+
+    def _write(self, connection: Connection, operation: Operation, answer: Answer) -> None:
+        key, slot_id, sha256 = operation.key, operation.slot_id, operation.record_sha256
+        if isinstance(answer, Refusal):
+            rows.refuse(connection, self.claim, key=key, slot_id=slot_id, record_sha256=sha256, reason=answer.reason)
+        elif operation.kind == "delete":
+            rows.forget(connection, self.claim, key)
+        else:
+            remote_id = answer.remote_id or operation.remote_id
+            rows.acknowledge(connection, self.claim, Acknowledged(key, slot_id, sha256, remote_id, operation.record))
+
+    def _doubt(self, operations: Sequence[Operation], answers: Mapping[str, Answer]) -> None:
+        """Say, fence or no fence, that the partner may have done this; with its names for the records, if it told."""
+        intents = []
+        for operation in operations:
+            answer = answers.get(operation.key)
+            told = answer.remote_id if isinstance(answer, Accepted) else None
+            intents.append(_intent(replace(operation, remote_id=told or operation.remote_id)))
+        with self.services.ledger("doubt_rows") as connection:
+            rows.doubt(connection, self.claim, intents)
 
 
 def standing_of_rows(decided: Decided, services: Services, folder: Path) -> Standing:
     """How the slots of a run stand with a partner that takes records: those with an open operation are pending."""
     plan = folder / "pending.parquet"
-    held = _acknowledged(decided.extracted.claim.stream, services, folder)
-    plan_rows(held, services.artifacts.path(decided.snapshot), plan)
+    stream, wanted = decided.extracted.claim.stream, services.artifacts.path(decided.snapshot)
+    held = _acknowledged(stream, wanted, services, folder)
+    plan_rows(held, wanted, plan, expired_before=decided.extracted.span.expired_before)
     with services.ledger_reading() as connection:
-        refused = {refusal.slot_id for refusal in rows.refusals(connection, decided.extracted.claim.stream)}
+        refused = {refusal.slot_id for refusal in rows.refusals(connection, stream)}
     return standing(decided, slots_to_send(plan, "operation"), refused)
 
 
-def _settle(claim: Claim, session: RowSession, services: Services) -> None:
-    """Ask the partner about every create whose answer was never written down."""
-    with services.ledger_reading() as connection:
-        left = rows.intents(connection, claim.stream)
-    for intent in left:
-        found = session.find(intent.key)
-        with services.ledger("settle_row") as connection:
-            if found is None:
-                rows.forget(connection, claim, intent.key)
-            else:
-                record = Acknowledged(intent.key, intent.slot_id, _UNKNOWN, found.remote_id, intent.record)
-                rows.acknowledge(connection, claim, record)
-
-
-def _perform(operation: Operation, claim: Claim, session: RowSession, services: Services) -> bool:
-    """Do one operation and write down the answer; whether the partner accepted it."""
-    if operation.kind == "create":
-        with services.ledger("intend_row") as connection:
-            rows.intend(connection, claim, key=operation.key, slot_id=operation.slot_id, record=operation.record)
-    answer = session.perform(operation)
-    with services.ledger("answer_row") as connection:
-        if isinstance(answer, Declined):
-            rows.refuse(
-                connection,
-                claim,
-                key=operation.key,
-                slot_id=operation.slot_id,
-                record_sha256=operation.record_sha256,
-                reason=answer.reason,
-            )
-            return False
-        if operation.kind == "delete":
-            rows.forget(connection, claim, operation.key)
-        else:
-            rows.acknowledge(
-                connection,
-                claim,
-                Acknowledged(
-                    operation.key,
-                    operation.slot_id,
-                    operation.record_sha256,
-                    answer.remote_id or operation.remote_id,
-                    operation.record,
-                ),
-            )
-    return True
-
-
-def _operations(plan: Path) -> Iterator[Operation]:
+def _batches(plan: Path, size: int) -> Iterator[list[Operation]]:
     """The plan's operations: what frees something at the partner first, then what fills it."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -130,9 +183,8 @@ def _operations(plan: Path) -> Iterator[Operation]:
     table = pq.read_table(plan)
     is_delete = pc.equal(table["operation"], "delete")
     for part in (table.filter(is_delete), table.filter(pc.invert(is_delete))):
-        for batch in part.to_batches(max_chunksize=1000):
-            for row in batch.to_pylist():
-                yield _operation(row)
+        for start in range(0, part.num_rows, size):
+            yield [_operation(row) for row in part.slice(start, size).to_pylist()]
 
 
 def _operation(row: dict[str, Any]) -> Operation:
@@ -146,14 +198,23 @@ def _operation(row: dict[str, Any]) -> Operation:
     )
 
 
-def _acknowledged(stream: str, services: Services, folder: Path) -> Path | None:
+def _intent(operation: Operation) -> Intent:
+    return Intent(operation.kind, operation.key, operation.slot_id, operation.remote_id, operation.record)
+
+
+def _asked(intent: Intent) -> Operation:
+    return Operation(intent.kind, intent.key, intent.slot_id, UNKNOWN, intent.remote_id, intent.record)
+
+
+def _acknowledged(stream: str, wanted: Path, services: Services, folder: Path) -> Path:
+    """What the partner acknowledged, with the fields that the snapshot has: all that a delete can need."""
+    import pyarrow.parquet as pq
+
     file = folder / "acknowledged.parquet"
     with services.ledger_reading() as connection:
-        records = [
+        records = (
             (record.key, record.slot_id, record.record_sha256, record.remote_id, record.record)
             for record in rows.acknowledged(connection, stream)
-        ]
-    if not records:
-        return None
-    write_acknowledged(records, file)
+        )
+        write_acknowledged(records, file, pq.read_schema(wanted).names)
     return file

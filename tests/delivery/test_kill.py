@@ -23,11 +23,9 @@ from include.run.payload import freeze_payload
 from include.run.validate import frozen_mapping
 from tests.support import small_hospital as hospital
 from tests.support.receiver import KronosReceiver
-from tests.support.world import EPIC, KRONOS, OVERTAKEN, effects_of, in_child, integration, kill_at, start_child
+from tests.support.world import EPIC, KRONOS, OVERTAKEN, Paused, effects_of, in_child, integration, kill_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.support.world import World
 
 #: Each seed is another order of edits and another moment at which the receiver looks. CALLBOARD_KILL_SEEDS for more.
@@ -129,29 +127,6 @@ def test_a_paused_run_that_wakes_up_late_changes_nothing(world, tmp_path, seed):
         receiver.collect()
         assert receiver.faults == (0, 0, 0), effects[number - 1]
         assert missing_or_wrong(world, receiver) == 0, effects[number - 1]
-
-
-class Paused:
-    """``work`` in a child that stops itself before its ``number``-th effect, or ends if it has fewer."""
-
-    def __init__(self, number: int, work: Callable[[], object]) -> None:
-        seen = 0
-
-        def observer(_: str, moment: str) -> None:
-            nonlocal seen
-            seen += moment == "before"
-            if seen == number and moment == "before":
-                os.kill(os.getpid(), signal.SIGSTOP)
-
-        self._pid = start_child(work, observer)
-        _, self._status = os.waitpid(self._pid, os.WUNTRACED)
-
-    def wake(self) -> int:
-        """Let it go on; returns how it ended."""
-        if os.WIFSTOPPED(self._status):
-            os.kill(self._pid, signal.SIGCONT)
-            _, self._status = os.waitpid(self._pid, 0)
-        return os.waitstatus_to_exitcode(self._status)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

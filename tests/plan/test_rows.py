@@ -54,6 +54,7 @@ def acknowledged(held, path):
             for key, record in held.items()
         ),
         path,
+        dict.fromkeys(name for record in held.values() for name in record),
     )
     return path
 
@@ -86,8 +87,8 @@ def test_a_partner_that_does_as_it_is_told_holds_what_is_wanted(tmp_path, pair, 
         key, operation = row.pop("key"), row.pop("operation")
         sha256, remote_id = row.pop("record_sha256"), row.pop("remote_id")
         assert sha256 == record_hash(row)
-        assert remote_id == (None if operation == "create" else f"remote-{key}")
-        assert (key in partner) == (operation != "create")
+        assert remote_id == (None if operation == "add" else f"remote-{key}")
+        assert (key in partner) == (operation != "add")
         assert (key in wanted) == (operation != "delete")
         assert refused.get(key) != sha256 or operation == "delete"
         if operation == "delete":
@@ -108,14 +109,14 @@ def test_a_partner_that_does_as_it_is_told_holds_what_is_wanted(tmp_path, pair, 
         assert partner.get(key) == held.get(key)
     assert partner.keys() - wanted.keys() == expired
     assert plan == RowsPlan(
-        creates=len((due - refused_now) - held.keys()),
+        adds=len((due - refused_now) - held.keys()),
         updates=len((due - refused_now) & held.keys()),
         deletes=len(held.keys() - wanted.keys() - expired),
         unchanged=len(wanted) - len(due),
         refused=len(due & refused_now),
-        expired=len(expired),
+        expired=tuple(sorted(expired, key=str.encode)),
     )
-    assert len(operations) == plan.creates + plan.updates + plan.deletes
+    assert len(operations) == plan.adds + plan.updates + plan.deletes
 
 
 @ON_DISK
@@ -123,12 +124,14 @@ def test_a_partner_that_does_as_it_is_told_holds_what_is_wanted(tmp_path, pair, 
 def test_a_partner_that_holds_nothing_gets_everything_once(tmp_path, wanted):
     target = tmp_path / "operations.parquet"
     plan = plan_rows(None, write(wanted, tmp_path / "wanted.parquet"), target)
-    assert plan == RowsPlan(creates=len(wanted), updates=0, deletes=0, unchanged=0, refused=0, expired=0)
+    assert plan == RowsPlan(adds=len(wanted), updates=0, deletes=0, unchanged=0, refused=0, expired=())
     write_acknowledged(
-        ((row["key"], row["slot_id"], row["record_sha256"], None, {}) for row in read(target)), tmp_path / "ack.parquet"
+        ((row["key"], row["slot_id"], row["record_sha256"], None, {}) for row in read(target)),
+        tmp_path / "ack.parquet",
+        ["stop_utc"],
     )
     again = plan_rows(tmp_path / "ack.parquet", tmp_path / "wanted.parquet", target)
-    assert again == RowsPlan(creates=0, updates=0, deletes=0, unchanged=len(wanted), refused=0, expired=0)
+    assert again == RowsPlan(adds=0, updates=0, deletes=0, unchanged=len(wanted), refused=0, expired=())
     assert read(target) == []
 
 
@@ -161,9 +164,9 @@ def test_neighbouring_fields_never_run_together(tmp_path):
 def test_a_record_whose_content_at_the_partner_is_unknown_is_updated(tmp_path):
     record = {"slot_id": "s1", "stop_utc": MORNING}
     pq.write_table(pa.table({"key": ["k"], "slot_id": ["s1"]}), tmp_path / "wanted.parquet")
-    write_acknowledged([("k", "s1", None, "remote-1", record)], tmp_path / "ack.parquet")
+    write_acknowledged([("k", "s1", None, "remote-1", record)], tmp_path / "ack.parquet", record)
     plan = plan_rows(tmp_path / "ack.parquet", tmp_path / "wanted.parquet", tmp_path / "operations.parquet")
-    assert (plan.creates, plan.updates) == (0, 1)
+    assert (plan.adds, plan.updates) == (0, 1)
     assert read(tmp_path / "operations.parquet")[0]["remote_id"] == "remote-1"
 
 

@@ -188,3 +188,26 @@ def effects_of(work: Callable[[], Any], file: Path) -> list[str]:
     assert in_child(counted, observer) == 0
     found: list[str] = json.loads(file.read_text(encoding="utf-8"))
     return found
+
+
+class Paused:
+    """``work`` in a child that stops itself before its ``number``-th effect, or ends if it has fewer."""
+
+    def __init__(self, number: int, work: Callable[[], Any]) -> None:
+        seen = 0
+
+        def observer(_: str, moment: str) -> None:
+            nonlocal seen
+            seen += moment == "before"
+            if seen == number and moment == "before":
+                os.kill(os.getpid(), signal.SIGSTOP)
+
+        self._pid = start_child(work, observer)
+        _, self._status = os.waitpid(self._pid, os.WUNTRACED)
+
+    def wake(self) -> int:
+        """Let it go on; returns how it ended."""
+        if os.WIFSTOPPED(self._status):
+            os.kill(self._pid, signal.SIGCONT)
+            _, self._status = os.waitpid(self._pid, 0)
+        return os.waitstatus_to_exitcode(self._status)

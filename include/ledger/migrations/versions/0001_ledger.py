@@ -130,24 +130,28 @@ def upgrade() -> None:
             PRIMARY KEY (stream, key)
         );
 
-        -- Records that a partner of the `Rows` way was about to be asked to create: an answer that never came means
-        -- "look before asking again".
+        -- What a partner of the `Rows` way was about to be asked, record by record: one that is left over means that
+        -- nobody knows whether the partner did it. Runs that were overtaken have theirs beside those of the newest.
         CREATE TABLE row_intent (
+            intent_id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
             stream          text NOT NULL REFERENCES stream,
             key             text NOT NULL,
+            kind            text NOT NULL CHECK (kind IN ('add', 'update', 'delete')),
             slot_id         text NOT NULL,
+            remote_id       text,                -- the partner's own name for the record, as far as it is known
             record          jsonb NOT NULL,
             fence           bigint NOT NULL,
-            at              timestamptz NOT NULL DEFAULT now(),
-            PRIMARY KEY (stream, key)
+            attempt         integer NOT NULL,
+            at              timestamptz NOT NULL DEFAULT now()
         );
+        CREATE INDEX row_intent_open ON row_intent (stream, key);
 
         -- What a partner of the `Rows` way is known to hold, record by record.
         CREATE TABLE row_ack (
             stream          text NOT NULL REFERENCES stream,
             key             text NOT NULL,
             slot_id         text NOT NULL,
-            record_sha256   text NOT NULL,
+            record_sha256   text NOT NULL,       -- 'unknown' from the moment the partner is asked until it answers
             remote_id       text,
             record          jsonb NOT NULL,
             fence           bigint NOT NULL,
