@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from include.errors import Fault, MappingError
+from include.mappings.changes import ChangeSettings, change_faults
 from include.mappings.feed_file import FeedFile, plain_csv_name
 from include.mappings.file_names import check_file_name
 from include.mappings.formats import check_format
@@ -156,7 +157,10 @@ def _check(reading: Reading, file: FeedFile, mapping: FeedMapping, schema: Mappi
     if mapping.layout is not None and not unused["layout"]:
         _check_layout(reading, mapping, schema)
     wrong = check_file_name(
-        mapping.destination.file_name or "", pay_periods=schema.pay_periods, unique=schema.unique_file_names
+        mapping.destination.file_name or "",
+        pay_periods=schema.pay_periods,
+        unique=schema.unique_file_names,
+        replaces=mapping.destination.publish == "posix_rename",
     )
     if wrong is not None:
         reading.fault(("destination", "file_name"), f"'destination.file_name' {wrong}")
@@ -167,9 +171,11 @@ def _check(reading: Reading, file: FeedFile, mapping: FeedMapping, schema: Mappi
                 plain_csv_name(name)
             except ValueError as error:
                 reading.fault(("settings", setting), f"'settings.{setting}' {error}")
-    if schema.check is not None:
-        for path, sentence in schema.check(mapping):
-            reading.fault(path, sentence)
+    contradictions = list(schema.check(mapping)) if schema.check is not None else []
+    if isinstance(mapping.settings, ChangeSettings):
+        contradictions += change_faults(mapping.settings, mapping, schema)
+    for path, sentence in contradictions:
+        reading.fault(path, sentence)
 
 
 def _check_layout(reading: Reading, mapping: FeedMapping, schema: MappingSchema) -> None:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import date  # noqa: TC003 - pydantic reads the annotations of its models when they are built
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -63,6 +63,9 @@ def _delimiter(value: str) -> str:
     return value
 
 
+#: The Airflow connection to the sandbox's SFTP server: where files go unless a mapping says otherwise.
+SANDBOX_CONNECTION = "callboard_sandbox_sftp"
+
 _ADDRESS = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\Z")
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Folder = Annotated[Text, AfterValidator(_folder)]
@@ -89,11 +92,11 @@ class Destination(Strict):
     """Where a feed's files go. ``publish``: how the final name appears (see docs/runbooks/sftp-profiles.md).
 
     ``file_name`` may contain ``{date}`` (YYYYMMDD), ``{time}`` (HHMMSS) of the business clock in the feed's zone,
-    ``{seq}`` (the delivery's sequence number, six digits), and for feeds of a pay period ``{period}`` (its first day,
-    YYYYMMDD): :mod:`include.mappings.file_names`.
+    ``{seq}`` (the delivery's sequence number, six digits or more), and for feeds of a pay period ``{period}`` (its
+    first day, YYYYMMDD): :mod:`include.mappings.file_names`. With ``publish: rename``, ``{seq}`` or ``{time}`` must.
     """
 
-    connection: Text = "callboard_sandbox_sftp"
+    connection: Text = SANDBOX_CONNECTION
     folder: Folder | None = None  # default: /<feed>, and /<feed>/test for a test environment
     file_name: Text | None = None  # default: the integration's
     publish: Literal["posix_rename", "rename"] | None = None  # default: the integration's
@@ -140,32 +143,6 @@ class Layout(Strict):
 
 class NoSettings(Strict):
     """An integration without settings of its own."""
-
-
-class Actions(Strict):
-    """The words of the action column. ``add`` and ``update`` may be one word where the partner knows only one."""
-
-    add: Text = "ADD"
-    update: Text = "UPDATE"
-    delete: Text = "DELETE"
-
-    @model_validator(mode="after")
-    def _a_delete_is_told_apart(self) -> Self:
-        if self.delete in {self.add, self.update}:
-            raise ValueError("delete needs a word of its own, or a receiver would add what was withdrawn")
-        return self
-
-
-class ChangeSettings(Strict):
-    """How a file of changes tells what was withdrawn.
-
-    ``deletes``: as a row with its action (the layout then needs a column of the field ``action``), in a file of its own
-    named ``deletes_file_name``, or not at all.
-    """
-
-    deletes: Literal["action_column", "separate_file", "omit"] = "action_column"
-    deletes_file_name: Text = "deletes_{date}_{seq}.csv"
-    actions: Actions = Actions()
 
 
 class AssignmentRow(Strict):

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from include.errors import Fault, MappingError
 from include.mappings.schema import Strict
-from include.mappings.wording import cell_sentence, nearest
+from include.mappings.wording import nearest, sentence
 from include.mappings.yaml_lines import decode
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def read_table(path: Path, model: type[Row], required: tuple[str, ...]) -> Table
         except ValidationError as error:
             for details in error.errors(include_url=False, include_input=False):
                 place = str(details["loc"][0]) if details["loc"] else None
-                sentence = "is empty" if details["type"] == "missing" else cell_sentence(details)
-                faults.append(Fault(name, line, place, sentence))
+                said = "is empty" if details["type"] == "missing" else sentence(details)
+                faults.append(Fault(name, line, place, said))
     return Table(tuple(rows), tuple(lines), tuple(faults))
 
 

@@ -79,17 +79,13 @@ def sentences(error: ValidationError, model: type[BaseModel], *, within: KeyPath
         elif details["type"] == "missing":
             yield (*within, *path[:-1]), f"required key {where!r} is missing"
         else:
-            yield (*within, *path), f"{where!r} {_sentence(details)}"
+            yield (*within, *path), f"{where!r} {sentence(details)}"
 
 
-def _sentence(details: ErrorDetails) -> str:
+def sentence(details: ErrorDetails) -> str:
+    """What is wrong with one value, to follow its name."""
     context: Mapping[str, Any] = details.get("ctx", {})
     return _SENTENCES.get(details["type"], "is not what stands here").format_map(context)
-
-
-def cell_sentence(details: ErrorDetails) -> str:
-    """What is wrong with one cell of a table."""
-    return _sentence(details)
 
 
 def _keys(model: type[BaseModel], path: KeyPath) -> Iterable[str]:

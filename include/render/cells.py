@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from include.duck import decimal_text, literal, quoted
 from include.errors import ConfigurationError, DataRejected
-from include.render.formats import FormatError, parse_boolean_words, parse_time_format
+from include.mappings.formats import FormatError, parse_boolean_words, parse_time_format
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

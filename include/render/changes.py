@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from include.mappings.schema import ChangeSettings
+    from include.mappings.changes import ChangeSettings
 
 _DELETE = "DELETE"
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from include.errors import ConfigurationError
 from include.integration import Changes
 from include.ledger.records import PayloadFile
+from include.mappings.file_names import file_name
 from include.mappings.schemas import schema_for
 from include.render.changes import change_files
 from include.render.csv import render_csv
-from include.render.file_names import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,12 +12,12 @@ from sqlalchemy import text
 
 from include.effects import effect
 from include.ledger import runs
+from include.mappings.schema import SANDBOX_CONNECTION
 
 if TYPE_CHECKING:
     from include.ledger.records import Delivery, Run
     from include.run.services import Services
 
-SANDBOX_CONNECTION = "callboard_sandbox_sftp"
 _log = logging.getLogger(__name__)
 _LOCK = 0x63616C6C  # any number of our own: two runs that end together write one after the other
 

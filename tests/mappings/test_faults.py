@@ -138,7 +138,7 @@ IN_YAML = [
     Case("destination folder leads up", EPIC + "destination: {folder: /in/../../etc}\n",
          "epic.yaml:3: 'destination.folder' must be a folder like /oncall, parted by '/', without '..'"),
     Case("file name with a folder", EPIC + "destination: {file_name: a/b.csv}\n",
-         "epic.yaml:3: 'destination.file_name' must be a plain file name; the folder is a key of its own"),
+         "epic.yaml:3: 'destination.file_name' contains a separator or a control character"),
     Case("unknown part of a file name", EPIC + "destination: {file_name: 'a_{dat}.csv'}\n",
          "epic.yaml:3: 'destination.file_name' has the unknown part '{dat}': did you mean 'date'?"),
     Case("period where there is none", EPIC + "destination: {file_name: 'a_{period}.csv'}\n",
@@ -146,6 +146,18 @@ IN_YAML = [
     Case("names that are not unique", KRONOS + "destination: {file_name: 'WFD_{date}.csv'}\n",
          "epic.yaml:3: 'destination.file_name' must contain {seq}: each file is a change, "
          "and the receiver may not yet have taken the last one"),
+    Case("names of the on-call file that are not unique", EPIC + "destination: {publish: rename}\n",
+         "epic.yaml:3: 'destination.file_name' must contain {seq} or {time}: publishing by plain rename replaces no file, "
+         "and the receiver may not yet have taken the last one"),
+    Case("a daily name", EPIC + "destination: {publish: rename, file_name: 'a_{date}.csv'}\n",
+         "epic.yaml:3: 'destination.file_name' must contain {seq} or {time}: "),
+    Case("deletes under an impossible name", KRONOS + "settings:\n  deletes_file_name: d{seq}.\n",
+         "epic.yaml:4: 'settings.deletes_file_name' is empty, or begins or ends in a dot or a space"),
+    Case("deletes under names that are not unique", KRONOS + "settings:\n  deletes_file_name: d_{date}.csv\n",
+         "epic.yaml:4: 'settings.deletes_file_name' must contain {seq}: "),
+    Case("deletes under the other file's name", KRONOS + "destination: {file_name: 'a_{date}_{seq}.csv'}\n"
+         "settings: {deletes: separate_file, deletes_file_name: 'a_{period}_{seq}.csv'}\n",
+         "epic.yaml:4: 'settings.deletes_file_name' can be the name of the other file"),
     Case("deletes without a column", KRONOS + "layout:\n  columns:\n    - {header: ID, field: person_number}\n",
          "epic.yaml:4: no column holds the field action, so a delete would look like an add; "
          "add one, or set settings.deletes to separate_file or omit"),

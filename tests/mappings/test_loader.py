@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
 
 from include.errors import ConfigurationError
+from include.mappings.changes import ChangeSettings
 from include.mappings.loader import check_all, feeds, load_feed
 from include.mappings.schemas import schema_for, slugs
 from include.settings import PROJECT_ROOT
@@ -290,6 +292,21 @@ def test_a_schema_does_not_contradict_itself(slug: str) -> None:
     if schema.layout is not None:
         assert {column.field for column in schema.layout.columns} <= set(schema.record)
     assert set(schema.list_files) <= set(schema.settings.model_fields)
+
+
+def test_what_contradicts_the_settings_of_changes_is_found_for_every_integration_that_has_them(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = replace(schema_for("epic_on_call_finder"), settings=ChangeSettings)
+    monkeypatch.setattr("include.mappings.reading.schema_for", lambda slug: schema)
+    folder.epic(yaml=folder.epic_yaml + "settings: {deletes_file_name: 'd_{period}.csv'}\n")
+    assert [str(fault) for fault in check_all(folder.path)[0].faults] == [
+        (
+            "epic.yaml:1: no column holds the field action, so a delete would look like an add; "
+            "add one, or set settings.deletes to separate_file or omit"
+        ),
+        "epic.yaml:4: 'settings.deletes_file_name' has the unknown part '{period}': known are: date, seq, time",
+    ]
 
 
 def test_the_mappings_that_ship_are_right() -> None:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from include.mappings.file_names import check_file_name
+from include.mappings.changes import ChangeSettings
 from include.mappings.schema import (
     AssignmentRow,
-    ChangeSettings,
     Column,
     Delimiter,
     Flag,
@@ -29,7 +28,7 @@ from include.mappings.schema import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from include.mappings.schema import FeedMapping, KeyPath
+    from include.mappings.schema import FeedMapping
 
 SEGMENT_TYPES = ("Regular", "Transfer", "Break")
 #: Between the labor category entries of a table cell, whatever `labor_categories_delimiter` the partner's file uses.
@@ -134,22 +133,6 @@ LAYOUT = Layout(
 )
 
 
-def _check(mapping: FeedMapping) -> Iterator[tuple[KeyPath, str]]:
-    fields = {column.field for column in mapping.layout.columns} if mapping.layout else set()
-    if mapping.settings.deletes == "action_column" and "action" not in fields:
-        sentence = (
-            "no column holds the field action, so a delete would look like an add; "
-            "add one, or set settings.deletes to separate_file or omit"
-        )
-        yield ("layout", "columns"), sentence
-    name = mapping.settings.deletes_file_name
-    wrong = check_file_name(name, pay_periods=True, unique=True)
-    if wrong is None and mapping.settings.deletes == "separate_file" and name == mapping.destination.file_name:
-        wrong = "is the name of the other file"
-    if wrong is not None:
-        yield ("settings", "deletes_file_name"), f"'settings.deletes_file_name' {wrong}"
-
-
 def _advise(mapping: FeedMapping) -> Iterator[str]:
     if "anchor" not in mapping.settings.recurrence.model_fields_set:
         yield (
@@ -184,6 +167,5 @@ SCHEMA = MappingSchema(
     list_files={"comments": "comment"},
     pay_periods=True,
     unique_file_names=True,
-    check=_check,
     advise=_advise,
 )

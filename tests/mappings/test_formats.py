@@ -1,6 +1,6 @@
 import pytest
 
-from include.render.formats import (
+from include.mappings.formats import (
     DEFAULT_DATE,
     DEFAULT_LOCAL_TIME,
     FormatError,
