@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from include.destinations import sftp_wire as wire
 from include.destinations.files import RemoteFile
-from include.destinations.sftp_target import SftpTarget, target_from_connection
 from include.effects import effect
 from include.errors import (
     CallboardError,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     import paramiko
 
-__all__ = ["SftpSession", "SftpTarget", "open_sftp", "target_from_connection"]
+    from include.destinations.sftp_target import SftpTarget
 
 _CHUNK = 32 * 1024  # what every server takes in one request
 _BURST = 16 * _CHUNK  # sent without waiting; then every answer is read

@@ -14,7 +14,6 @@ from include.database import engine, not_ready_errors
 from include.effects import effect
 from include.errors import ConfigurationError, DataRejected
 from include.frames import ASSIGNMENT_COLUMNS, PEOPLE_COLUMNS, SLOT_COLUMNS, SlotExtract
-from include.sources.facts import SlotFacts, locate_slot, slots_of_person
 from include.sources.parquet import copy_to_parquet
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
     Cursor = psycopg.Cursor[tuple[Any, ...]]
 
-__all__ = ["SlotFacts", "StoreExtract", "extract_slots", "load_extract", "locate_slot", "slots_of_person"]
-
 _ID_COLUMNS = ("unique_id", "custom1", "custom2", "custom3", "custom4")
 
 # Sorted by code points on every server, whatever its collation.
@@ -42,7 +39,6 @@ _SLOTS = """
     {source} ORDER BY slot.slot_id COLLATE "C"
 """
 _PUBLISHED = "period.published_at <= %(now)s"
-_DRAFT = "(period.published_at <= %(now)s) IS NOT TRUE"
 _FROM = "FROM schedule.schedules AS slot JOIN schedule.schedule_periods AS period USING (period_id)"
 # A slot without length is in the window when its moment is. The outer bounds let the index skip the past.
 _WINDOW = """
@@ -78,18 +74,12 @@ _BOOLEANS = frozenset({"is_pending", "is_placeholder", "active"})
 
 @dataclass(frozen=True, slots=True)
 class StoreExtract:
-    """One extract as files, each with the columns of :mod:`include.frames` in their order.
-
-    ``unpublished``: how many slots of the span were left out because their period is a draft.
-    """
+    """One extract as files, each with the columns of :mod:`include.frames` in their order."""
 
     slots: Path
     people: Path
     assignments: Path
     slot_count: int
-    people_count: int
-    assignment_count: int
-    unpublished: int
     window_begins: datetime | None  # of a window: when it begins in the last of the store's zones
 
 
@@ -120,21 +110,9 @@ def extract_slots(dsn: str, folder: Path, *, personnel_id: str, span: Span, now:
         slots = copy_to_parquet(
             cursor, _SLOTS.format(source=f"{source} AND {_PUBLISHED}"), values, files["slots"], slot_schema(), count
         )
-        people = copy_to_parquet(
-            cursor, _PEOPLE.format(ids=id_query), values | _listed(held), files["people"], people_schema()
-        )
-        assignments = copy_to_parquet(
-            cursor, _ASSIGNMENTS, _listed(scheduled), files["assignments"], assignment_schema()
-        )
-        [[unpublished]] = cursor.execute(f"SELECT count(*) {source} AND {_DRAFT}", values).fetchall()
-    return StoreExtract(
-        **files,
-        slot_count=slots,
-        people_count=people,
-        assignment_count=assignments,
-        unpublished=unpublished,
-        window_begins=window_begins,
-    )
+        copy_to_parquet(cursor, _PEOPLE.format(ids=id_query), values | _listed(held), files["people"], people_schema())
+        copy_to_parquet(cursor, _ASSIGNMENTS, _listed(scheduled), files["assignments"], assignment_schema())
+    return StoreExtract(**files, slot_count=slots, window_begins=window_begins)
 
 
 def load_extract(slots: Path, people: Path, assignments: Path, *, span: Span, as_of: datetime) -> SlotExtract:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.destinations.connection import ConnectionDetails
-from include.destinations.sftp import SftpTarget, target_from_connection
+from include.destinations.sftp_target import SftpTarget, target_from_connection
 from tests.support import sftp_servers
 
 if TYPE_CHECKING:

@@ -9,13 +9,12 @@ import pytest
 
 from include.destinations.connection import ConnectionDetails
 from include.destinations.host_keys import algorithms_in_order, keys_of_known_hosts, parse_host_key
-from include.destinations.sftp import target_from_connection
-from include.destinations.sftp_target import load_private_key
+from include.destinations.sftp_target import load_private_key, target_from_connection
 from include.errors import ConfigurationError
 from tests.support.sftp_servers import KEY_TYPES, write_key
 
 if TYPE_CHECKING:
-    from include.destinations.sftp import SftpTarget
+    from include.destinations.sftp_target import SftpTarget
 
 
 @pytest.fixture(scope="module")
