@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from include.operations import Accepted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from include.operations import Operation
 
@@ -20,19 +20,19 @@ class Accepting:
 
     asked: list[str] = field(default_factory=list)
     held: set[str] = field(default_factory=set)
+    batch: int = 100
 
     @contextmanager
     def session(self, connection: Any, settings: Any) -> Iterator[Accepting]:
         yield self
 
-    def perform(self, operation: Operation) -> Accepted:
-        self.asked.append(operation.kind)
-        assert (operation.key in self.held) is (operation.kind != "create"), f"{operation.kind} of the wrong record"
-        if operation.kind == "delete":
-            self.held.remove(operation.key)
-        else:
-            self.held.add(operation.key)
-        return Accepted(f"remote {operation.key}")
+    def perform(self, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Accepted]]:
+        for operation in operations:
+            self.asked.append(operation.kind)
+            known = operation.key in self.held
+            assert known is (operation.kind != "add"), f"{operation.kind} of a record that {known=}"
+            (self.held.discard if operation.kind == "delete" else self.held.add)(operation.key)
+            yield operation, Accepted(f"remote {operation.key}")
 
-    def find(self, key: str) -> Accepted | None:
-        return Accepted(f"remote {key}") if key in self.held else None
+    def find(self, operation: Operation) -> Accepted | None:
+        return Accepted(f"remote {operation.key}") if operation.key in self.held else None

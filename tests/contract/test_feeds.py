@@ -156,7 +156,7 @@ def test_a_second_run_delivers_nothing_twice(twice):
     before, after = twice.files
     if isinstance(way, Rows):
         first, second = twice.operations
-        assert set(first) == {"create"}
+        assert set(first) == {"add"}
         assert set(second) == ({"update"} if way.refresh == "all" else set())
         assert len(second) == (len(first) if way.refresh == "all" else 0)
         return
