@@ -16,9 +16,9 @@ from include.expectations import frames, rules, runner, suites
 from include.expectations.runner import verdict
 from include.frames import Verdict
 from include.mappings.schemas import schema_for
+from tests.support.declarations import dag_files, declared
 from tests.support.extracts import extract_of
 from tests.support.hospitals import Hospital, hospitals, mapping_of
-from tests.support.transforms import TRANSFORMS, transform_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ relaxed = settings(
 )
 
 
-@pytest.fixture(params=sorted(TRANSFORMS))
+@pytest.fixture(params=sorted(dag_files()))
 def mapping(request: pytest.FixtureRequest, tmp_path: Path) -> FeedMapping:
     return mapping_of(request.param, tmp_path)
 
@@ -81,7 +81,7 @@ def test_great_expectations_counts_the_rows_that_the_rules_name(hospital: Hospit
 def test_exactly_the_people_whose_id_a_delivery_needs_are_looked_at(hospital: Hospital, mapping: FeedMapping) -> None:
     extract = extract_of(hospital.slots, hospital.people, hospital.assignments)
     judged = rules.judge(extract, mapping)
-    result = transform_of(mapping.integration)(extract, mapping, Verdict(judged.faults, judged.mapped))
+    result = declared(mapping.integration).transform(extract, mapping, Verdict(judged.faults, judged.mapped))
     reached = result.decisions["reason"].isna() | result.decisions["reason"].isin(
         ["id_missing", "id_malformed", "id_duplicate", "id_unknown", "comment_unknown", "value_refused", "invalid_time"]
     )
@@ -146,7 +146,7 @@ def test_where_people_opt_out_by_having_no_id_nobody_is_missing_one(
     found = verdict(small(personnel_id=None), epic)
     assert found.people_faults["reason"].tolist() == ["opted_out"]
     assert all(check["success"] for check in found.checks)
-    decisions = transform_of(EPIC)(small(personnel_id=None), epic, found).decisions
+    decisions = declared(EPIC).transform(small(personnel_id=None), epic, found).decisions
     assert decisions[["outcome", "reason"]].to_numpy().tolist() == [["excluded", "opted_out"]]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from include.mappings.loader import load_feed
+from tests.support.mapping_cases import ASSIGNMENTS, mapping_cases
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,37 +18,10 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-ASSIGNMENTS = ("MAPPED", "OTHER", "IGNORED", "HALF", "ABSENT", "SHORT")
 ZONES = ("America/New_York", "America/Chicago", "America/Phoenix")
 #: IDs with a fault, or perhaps shared by several people; most people have a good one of their own.
 AWKWARD_IDS = (None, "200", "200", "0200", "bad id", "999")
 TEXTS = (None, "In clinic.", "two\nlines", "=1+1", 'a "quoted", text', "Zoë", "a|b", "back\\slash")
-
-#: The mapping of each integration: the YAML's own lines and the table. 999 is not on the roster.
-_MAPPINGS = {
-    "epic_on_call_finder": (
-        "",
-        (
-            "assignment_id,ignore,valid_from,valid_to,epic_team_id,role,note_prefix,include_assignment_information\n"
-            "MAPPED,,,,1,Call,Page first.,true\n"
-            "OTHER,,,,2|3,Call,,\n"
-            "IGNORED,true,,,,,,\n"
-            "HALF,,,,4,,,\n"
-            "SHORT,,2026-03-07,2026-03-08,5,Call,,\n"
-        ),
-    ),
-    "kronos_workforce_dimensions": (
-        "settings: {recurrence: {anchor: 2026-03-01, days: 14}, labor_categories_delimiter: ';'}\n",
-        (
-            "assignment_id,ignore,valid_from,valid_to,segment_type,comment,pay_code_edit,labor_categories\n"
-            "MAPPED,,,,Regular,Shift,,A|B\n"
-            "OTHER,,,,Break,Shift,PTO,A;B\n"
-            "IGNORED,true,,,,,,\n"
-            "HALF,,,,Regular,,,\n"
-            "SHORT,,2026-03-07,2026-03-08,Transfer,Shift,PTO,\n"
-        ),
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +34,15 @@ class Hospital:
 
 
 def mapping_of(slug: str, folder: Path) -> FeedMapping:
-    """The mapping that belongs to these hospitals."""
-    yaml, table = _MAPPINGS[slug]
+    """The integration's mapping that belongs to these hospitals. 999 is not on the roster."""
+    cases = mapping_cases(slug)
     good = "".join(f"{100 + number}\n" for number in range(8))
     (folder / "roster.csv").write_text(f"personnel_id\n{good}200\n0200\nbad id\n")
     (folder / f"{slug}.yaml").write_text(
         f"integration: {slug}\npersonnel_id: custom1\npersonnel_id_pattern: '[0-9]+'\n"
-        f"personnel_id_roster: roster.csv\n{yaml}"
+        f"personnel_id_roster: roster.csv\n{cases.hospital_yaml}"
     )
-    (folder / f"{slug}.csv").write_text(table)
+    (folder / f"{slug}.csv").write_text(cases.hospital_table)
     return load_feed(folder, slug)
 
 

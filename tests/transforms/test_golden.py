@@ -18,8 +18,8 @@ from include.mappings.schemas import schema_for
 from include.plan.diff import diff
 from include.plan.snapshot import write_snapshot
 from include.render.csv import render_csv
+from tests.support.declarations import dag_files, declared
 from tests.support.extracts import read_case
-from tests.support.transforms import TRANSFORMS, transform_of
 
 if TYPE_CHECKING:
     from include.frames import Transformed
@@ -34,7 +34,7 @@ WRITE = os.environ.get("GOLDEN_WRITE") == "1"
 def test_the_file_and_the_decisions_are_as_written_down(case: Path, tmp_path: Path) -> None:
     folder, slug = GOLDEN / case, case.parts[0]
     extract, mapping = read_case(folder, slug)
-    result = transform_of(slug)(extract, mapping, verdict(extract, mapping))
+    result = declared(slug).transform(extract, mapping, verdict(extract, mapping))
     for name, found in (("expected.csv", rendered(result, mapping, tmp_path)), ("decisions.csv", decided(result))):
         if WRITE:
             (folder / name).write_bytes(found)
@@ -42,7 +42,7 @@ def test_the_file_and_the_decisions_are_as_written_down(case: Path, tmp_path: Pa
 
 
 def test_every_integration_has_golden_cases() -> None:
-    assert {case.parts[0] for case in CASES} == set(TRANSFORMS)
+    assert {case.parts[0] for case in CASES} == set(dag_files())
 
 
 def rendered(result: Transformed, mapping: FeedMapping, folder: Path) -> bytes:

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from include.expectations import rules
 from include.frames import Span, Verdict
+from include.mappings.schemas import schema_for
 from include.reasons import REASONS
+from tests.support.declarations import dag_files, declared
 from tests.support.extracts import extract_of
 from tests.support.hospitals import Hospital, hospitals, mapping_of
-from tests.support.transforms import TRANSFORMS, transform_of
+from tests.support.mapping_cases import mapping_cases
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,14 +28,13 @@ if TYPE_CHECKING:
     from include.mappings.schema import FeedMapping
 
 PERIOD = Span("pay_period", dt.date(2026, 3, 1), dt.date(2026, 3, 14), "2026-03-01")
-SPANS = {"epic_on_call_finder": Span("published"), "kronos_workforce_dimensions": PERIOD}
 
 relaxed = settings(
     deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 
-@pytest.fixture(params=sorted(TRANSFORMS))
+@pytest.fixture(params=sorted(dag_files()))
 def slug(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -44,12 +45,13 @@ def mapping(slug: str, tmp_path: Path) -> FeedMapping:
 
 
 def extract(hospital: Hospital, slug: str) -> SlotExtract:
-    return extract_of(hospital.slots, hospital.people, hospital.assignments, SPANS[slug])
+    span = PERIOD if declared(slug).source.within == "pay_period" else Span("published")
+    return extract_of(hospital.slots, hospital.people, hospital.assignments, span)
 
 
 def transformed(found: SlotExtract, mapping: FeedMapping) -> Transformed:
     judged = rules.judge(found, mapping)
-    return transform_of(mapping.integration)(found, mapping, Verdict(judged.faults, judged.mapped))
+    return declared(mapping.integration).transform(found, mapping, Verdict(judged.faults, judged.mapped))
 
 
 @relaxed
@@ -122,7 +124,7 @@ def naive_reason(slot: dict[str, Any], hospital: Hospital, slug: str) -> str | N
     """The design's reason list, slot by slot, in plain words."""
     people = {person["emp_id"]: person for person in hospital.people}
     holders = Counter(person["personnel_id"] for person in hospital.people if person["active"] == "true")
-    payroll = slug == "kronos_workforce_dimensions"
+    schema, own_reasons = schema_for(slug), mapping_cases(slug).own_reasons
     if slot["is_pending"] == "true":
         return "swap_pending"
     if slot["emp_id"] is None:
@@ -130,7 +132,7 @@ def naive_reason(slot: dict[str, Any], hospital: Hospital, slug: str) -> str | N
     person = people[slot["emp_id"]]
     if slot["assignment_id"] == "IGNORED":
         return "assignment_ignored"
-    if payroll and person["is_placeholder"] == "true":
+    if not schema.delivers_placeholders and person["is_placeholder"] == "true":
         return "placeholder"
     if person["active"] == "false":
         return "person_inactive"
@@ -149,8 +151,8 @@ def naive_reason(slot: dict[str, Any], hospital: Hospital, slug: str) -> str | N
         return "id_duplicate"
     if number == "999":
         return "id_unknown"
-    if payroll and slot["slot_date"] > "2026-03-14":
+    if declared(slug).source.within == "pay_period" and slot["slot_date"] > "2026-03-14":
         return "outside_pay_period"
-    if payroll and slot["assignment_id"] == "OTHER":
-        return "value_refused"
+    if slot["assignment_id"] in own_reasons:
+        return own_reasons[slot["assignment_id"]]
     return "invalid_time" if slot["start_utc"] == slot["stop_utc"] else None
