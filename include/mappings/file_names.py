@@ -63,9 +63,9 @@ def check_file_name(template: str, *, pay_periods: bool, unique: bool, replaces:
     parts = _PLACEHOLDER.findall(template)
     if unique and "seq" not in parts:
         return "must contain {seq}: each file is a change, and the receiver may not yet have taken the last one"
-    if not replaces and not {"seq", "time"}.intersection(parts):
+    if not replaces and "seq" not in parts and not {"date", "time"} <= set(parts):
         return (
-            "must contain {seq} or {time}: publishing by plain rename replaces no file, "
+            "must contain {seq}, or {date} and {time}: plain rename replaces no file, "
             "and the receiver may not yet have taken the last one"
         )
     return None

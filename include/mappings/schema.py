@@ -93,7 +93,8 @@ class Destination(Strict):
 
     ``file_name`` may contain ``{date}`` (YYYYMMDD), ``{time}`` (HHMMSS) of the business clock in the feed's zone,
     ``{seq}`` (the delivery's sequence number, six digits or more), and for feeds of a pay period ``{period}`` (its
-    first day, YYYYMMDD): :mod:`include.mappings.file_names`. With ``publish: rename``, ``{seq}`` or ``{time}`` must.
+    first day, YYYYMMDD): :mod:`include.mappings.file_names`. With ``publish: rename``, ``{seq}`` must, or ``{date}``
+    and ``{time}``: a file is never replaced then.
     """
 
     connection: Text = SANDBOX_CONNECTION

@@ -147,10 +147,10 @@ IN_YAML = [
          "epic.yaml:3: 'destination.file_name' must contain {seq}: each file is a change, "
          "and the receiver may not yet have taken the last one"),
     Case("names of the on-call file that are not unique", EPIC + "destination: {publish: rename}\n",
-         "epic.yaml:3: 'destination.file_name' must contain {seq} or {time}: publishing by plain rename replaces no file, "
+         "epic.yaml:3: 'destination.file_name' must contain {seq}, or {date} and {time}: plain rename replaces no file, "
          "and the receiver may not yet have taken the last one"),
     Case("a daily name", EPIC + "destination: {publish: rename, file_name: 'a_{date}.csv'}\n",
-         "epic.yaml:3: 'destination.file_name' must contain {seq} or {time}: "),
+         "epic.yaml:3: 'destination.file_name' must contain {seq}, or {date} and {time}: "),
     Case("deletes under an impossible name", KRONOS + "settings:\n  deletes_file_name: d{seq}.\n",
          "epic.yaml:4: 'settings.deletes_file_name' is empty, or begins or ends in a dot or a space"),
     Case("deletes under names that are not unique", KRONOS + "settings:\n  deletes_file_name: d_{date}.csv\n",

@@ -89,6 +89,7 @@ def test_whatever_passes_the_check_can_be_filled_in(pieces: list[str], now: date
         ("oncall.csv", False, True, True),
         ("oncall.csv", False, False, False),
         ("oncall_{date}.csv", False, False, False),
+        ("oncall_{time}.csv", False, False, False),  # the same again tomorrow
         ("oncall_{date}_{time}.csv", False, False, True),
         ("oncall_{seq}.csv", False, False, True),
         ("oncall_{time}.csv", True, True, False),
