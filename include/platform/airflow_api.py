@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Self
 
@@ -79,6 +79,11 @@ class AirflowApi:
     def unpause(self, dag_id: str) -> None:
         """Let a Dag's runs start."""
         self._call("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": False})
+
+    def is_due(self, dag_id: str) -> bool:
+        """Whether a Dag's clock has struck and its run has not been made yet."""
+        strikes = self._call("GET", f"/api/v2/dags/{dag_id}")["next_dagrun_run_after"]
+        return strikes is not None and datetime.fromisoformat(strikes) <= datetime.now(UTC)
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None, note: str | None = None) -> str:
         """Queue a run, with ``conf`` for its Params; returns its run id."""

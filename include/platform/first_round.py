@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _COUNTS = ("delivered", "pending", "excluded", "rejected")
 _GOOD = ("delivered", "unchanged")
+_DUE_SECONDS = 15  # Airflow takes one or two
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +38,38 @@ class Row:
         return self.state in _GOOD
 
 
-def trigger_all(api: AirflowApi, feeds: Sequence[Feed], since: datetime) -> dict[str, str]:
-    """Unpause every feed's Dag and queue one run of each; returns the run ids by feed.
+def trigger_all(
+    api: AirflowApi, feeds: Sequence[Feed], since: datetime, *, pause: Callable[[], None]
+) -> dict[str, str]:
+    """Unpause every feed's Dag and see to it that one run of each is queued; returns the run ids by feed.
 
     Airflow itself queues a run of a Dag whose clock struck while the platform was down (at the first start: of every
-    Dag). Where one was queued after ``since``, it is the feed's first run: a second one would only wait for it.
+    Dag), a moment after it can. Such a run, queued after ``since``, is the feed's first: a second one would only wait
+    for it, and then find nothing left to do. ``pause`` is called while Airflow takes that moment.
     """
-    runs = {}
     for feed in feeds:
         api.unpause(feed.name)
-        latest = next(iter(api.runs(feed.name, limit=1)), None)
-        if latest is not None and latest["queued_at"] and datetime.fromisoformat(latest["queued_at"]) >= since:
-            runs[feed.name] = str(latest["dag_run_id"])
-        else:
-            runs[feed.name] = api.trigger(feed.name, note="First round of make run")
-    return runs
+    runs: dict[str, str] = {}
+    deadline = time.monotonic() + _DUE_SECONDS
+    while True:
+        for feed in feeds:
+            if feed.name in runs:
+                continue
+            # Asked before the runs are: what is due no more has its run among them.
+            due = api.is_due(feed.name)
+            latest = next(iter(api.runs(feed.name, limit=1)), None)
+            if latest is not None and latest["queued_at"] and datetime.fromisoformat(latest["queued_at"]) >= since:
+                runs[feed.name] = str(latest["dag_run_id"])
+            elif not due or _is_active(latest) or time.monotonic() > deadline:
+                runs[feed.name] = api.trigger(feed.name, note="First round of make run")
+        if len(runs) == len(feeds):
+            return runs
+        pause()
+
+
+def _is_active(run: dict[str, Any] | None) -> bool:
+    """Whether a run of an earlier start goes on: Airflow queues no other while it does."""
+    return run is not None and run["state"] not in FINISHED
 
 
 def wait_for_round(

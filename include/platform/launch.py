@@ -98,7 +98,7 @@ class Platform:
         able = [feed for feed in self._feeds if feed.name not in problems]
         summary = self._state.var / "summary.json"
         with self._screen.phase("Delivering the first round") as phase:
-            runs = first_round.trigger_all(self._api, able, self._started)
+            runs = first_round.trigger_all(self._api, able, self._started, pause=self.watch)
             rows = first_round.wait_for_round(self._api, runs, summary, pause=self.watch, note=phase.note)
         return first_round.table_rows(self._feeds, rows, problems, self._state.var)
 

@@ -37,6 +37,7 @@ class Airflow:
         self.issued = 0
         self.runs: dict[str, list[dict[str, Any]]] = {}
         self.requests: list[str] = []
+        self.due: dict[str, list[bool]] = {}  # by Dag: what it answers one time after the other; False from then on
 
     def answer(self, method: str, url: str, token: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         parts = urlsplit(url)
@@ -61,6 +62,10 @@ class Airflow:
             run = {"dag_run_id": f"manual__{dag}", "queued_at": START.isoformat(), "state": "queued"}
             self.runs.setdefault(dag, []).insert(0, run)
             return 200, run
+        if not rest:
+            due = self.due.get(dag) and self.due[dag].pop(0)
+            strikes = datetime.now(UTC) + timedelta(minutes=0 if due else 5)
+            return 200, {"next_dagrun_run_after": strikes.isoformat()}
         if rest == ["dagRuns"]:
             return 200, {"dag_runs": self.runs.get(dag, [])[: int(query["limit"])]}
         found = [run for run in self.runs.get(dag, []) if run["dag_run_id"] == rest[1]]
@@ -145,12 +150,33 @@ def test_a_run_that_airflow_queued_since_the_start_is_the_first(api: AirflowApi,
         "caught_up": [{"dag_run_id": "scheduled__1", "queued_at": later, "state": "running"}],
         "interrupted": [{"dag_run_id": "scheduled__2", "queued_at": earlier, "state": "running"}],
     }
-    assert trigger_all(api, feeds("caught_up", "interrupted", "new"), START) == {
+    airflow.due = {"interrupted": [True] * 9}  # Airflow queues no other while that one goes on
+    assert trigger_all(api, feeds("caught_up", "interrupted", "new"), START, pause=_never) == {
         "caught_up": "scheduled__1",
         "interrupted": "manual__interrupted",
         "new": "manual__new",
     }
     assert airflow.requests.count("PATCH /api/v2/dags/new") == 1
+
+
+def test_a_run_that_airflow_is_about_to_queue_is_waited_for(api: AirflowApi, airflow: Airflow) -> None:
+    airflow.due = {"slow": [True, True, False]}
+    later = (START + timedelta(seconds=1)).isoformat()
+
+    def queued() -> Iterator[None]:
+        yield
+        airflow.runs["slow"] = [{"dag_run_id": "scheduled__1", "queued_at": later, "state": "queued"}]
+        yield
+        pytest.fail("it waits for ever")
+
+    moments = queued()
+    runs = trigger_all(api, feeds("slow", "other"), START, pause=lambda: next(moments))
+    assert runs == {"slow": "scheduled__1", "other": "manual__other"}
+    assert "POST /api/v2/dags/slow/dagRuns" not in airflow.requests
+
+
+def _never() -> None:
+    pytest.fail("there is nothing to wait for")
 
 
 def test_the_round_ends_when_every_run_has_its_row_or_has_ended_without(
