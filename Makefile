@@ -17,7 +17,7 @@ run: install ## Start everything and deliver the first files (PORT=8080; ONCE=1 
 
 test: install-dev ## Lint, types and all tests
 	@$(MAKE) --no-print-directory lint
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadgroup
 
 lint: install-dev ## Rules, format, types, arrows and generated pages; nothing is repaired
 	$(PY) -m ruff check .
