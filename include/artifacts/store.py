@@ -117,7 +117,7 @@ class ArtifactStore:
             self._sweep()
             name = re.sub(r"[^A-Za-z0-9._-]", "_", run)[:80]
             folder = self._folder("scratch") / f"{name}.{secrets.token_hex(8)}"
-            with self._gate(), effect("artifacts.scratch"):
+            with effect("artifacts.scratch"), self._gate():  # who stops here keeps nobody else waiting
                 folder.mkdir(mode=0o700)
                 lock = _create_locked(folder / _LOCK_FILE)
         try:
