@@ -1,0 +1,506 @@
+"""A whole platform, as its user and as outside checks see it: one real start, every contract of it, then its ends.
+
+The tests stand in the order of a story and share one platform: it starts, is looked at, is used, is killed in the
+middle of a delivery, carries on, is stopped, and runs once more with ``ONCE=1``.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+import shutil
+import socket
+import stat
+import subprocess
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from include.artifacts.store import ArtifactStore
+from include.cli.installation import local_services
+from include.database import dispose_engines
+from include.run.explain import explain_slot
+from include.settings import PROJECT_ROOT
+from tests.support.exchange import exported
+from tests.support.receiver import KronosReceiver
+from tests.support.whole_platform import WholePlatform, environment, make_run_command, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+
+NOW = "2026-03-04T15:00:00+00:00"  # in the pay period of 1 to 14 March; the clocks go forward on the 8th
+ON_CALL, SECOND, KRONOS = "epic_on_call_finder", "night_call", "kronos_workforce_dimensions"
+BROKEN = "epic_on_call_finder_east"  # so broken that only its name says whose Dag it is
+FOLDERS = {ON_CALL: ON_CALL, SECOND: "night_finder_files", KRONOS: KRONOS}
+SELDOM = "0 0 29 2 *"  # no run of Airflow's own comes in between, except for the feeds that keep "every five minutes"
+TASKS = ["extract", "validate", "transform", "deliver"]
+COUNTS = ["extracted", "delivered", "pending", "excluded", "rejected"]
+EXPLAINED = {"slot_id", "outcome", "reason", "fix", "owner", "run_id"}
+
+# What each feed should have read, in words of its own: days of a department, and days of a pay period.
+IN_WINDOW = """
+    SELECT slot_id FROM schedules JOIN schedule_periods USING (period_id) JOIN assignments USING (assignment_id)
+    JOIN departments ON departments.department_id = assignments.department_id,
+    LATERAL (SELECT (%(now)s::timestamptz AT TIME ZONE time_zone)::date AS today) AS local
+    WHERE published_at <= %(now)s AND start_utc < (today + 15)::timestamp AT TIME ZONE time_zone
+      AND stop_utc > (today - 1)::timestamp AT TIME ZONE time_zone
+"""
+IN_PAY_PERIOD = """
+    SELECT slot_id FROM schedules JOIN schedule_periods USING (period_id)
+    WHERE published_at <= %(now)s AND slot_date BETWEEN '2026-03-01' AND '2026-03-14'
+"""
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePlatform]:
+    folder = tmp_path_factory.mktemp("whole")
+    mappings = folder / "mappings"
+    mappings.mkdir()
+    for file in (PROJECT_ROOT / "include" / "mappings").iterdir():
+        if file.suffix in (".yaml", ".csv"):
+            shutil.copy(file, mappings)
+    shutil.copy(mappings / f"{ON_CALL}.csv", mappings / f"{SECOND}.csv")
+    shipped = (mappings / f"{ON_CALL}.yaml").read_text("utf-8").replace("*/5 * * * *", SELDOM)
+    assert SELDOM in shipped
+    kronos = mappings / f"{KRONOS}.yaml"
+    kronos.write_text(kronos.read_text("utf-8").replace("0 2 * * *", SELDOM), "utf-8")
+    (mappings / f"{SECOND}.yaml").write_text(f"{shipped}\ndestination: {{folder: /{FOLDERS[SECOND]}}}\n", "utf-8")
+    (mappings / f"{BROKEN}.yaml").write_text(f"integration: {ON_CALL}\nwindow: {{past_days: 1\nschedule: [\n", "utf-8")
+    whole = WholePlatform(folder / "var", mappings, NOW)
+    try:
+        whole.start()
+        yield whole
+    finally:
+        dispose_engines()
+        whole.kill()
+
+
+# It has started: what it says, wrote and delivered.
+
+
+def test_the_table_and_the_summary_say_the_same_of_every_feed(platform):
+    summary = platform.summary()
+    assert set(summary) == {ON_CALL, SECOND, KRONOS, BROKEN}
+    table = platform.table()
+    for feed, row in summary.items():
+        assert table[feed] == [row["state"], *(f"{row[name]:,}" for name in COUNTS[1:])]
+        assert row["state"] == ("failed" if feed == BROKEN else "delivered")
+    assert f"http://127.0.0.1:{platform.port}" in platform.printed
+
+
+def test_summary_rows_have_their_keys_and_their_counts_sum(platform):
+    keys = {"feed", "dag_id", "run_id", "state", *COUNTS, "artifacts"}
+    for feed, row in platform.summary().items():
+        assert set(row) == (keys | {"error"} if feed == BROKEN else keys)
+        assert row["dag_id"] == row["feed"] == feed
+        assert row["extracted"] == sum(row[name] for name in COUNTS[1:])
+        assert all((platform.var / name).is_file() for name in row["artifacts"])
+        assert len(row["artifacts"]) == (feed != BROKEN)
+
+
+def test_a_broken_mapping_fails_its_own_feed_and_says_where(platform):
+    row = platform.summary()[BROKEN]
+    assert re.search(rf"\b{BROKEN}\.yaml:[0-9]+: ", row["error"])
+    assert [row[name] for name in COUNTS] == [0] * 5
+    assert f"{BROKEN}.yaml:" in platform.printed
+
+
+def test_access_is_for_this_account_alone_and_has_what_outside_checks_read(platform):
+    assert stat.S_IMODE((platform.var / "access.json").stat().st_mode) == 0o600
+    access = platform.access
+    assert set(access) == {"airflow", "schedule_dsn", "ledger_dsn", "sftp", "sandbox"}
+    assert set(access["airflow"]) == {"url", "user", "password"}
+    assert set(access["sftp"]) == {"host", "port", "user", "key_file", "known_hosts"}
+    assert {name: set(parts) for name, parts in access["sandbox"].items()} == {"sftp": {"url", "control"}}
+
+
+def test_plain_sql_finds_the_tables_under_their_names(platform):
+    assert platform.sql("schedule_dsn", "SELECT count(*) > 50000 FROM schedules") == [(True,)]
+    assert platform.sql("schedule_dsn", "SELECT count(*) > 1000 FROM personnel") == [(True,)]
+    assert platform.sql("ledger_dsn", "SELECT count(*) >= 3 FROM delivery WHERE state = 'COMMITTED'") == [(True,)]
+    with pytest.raises(
+        psycopg.errors.InsufficientPrivilege
+    ):  # the ledger's role may read the schedule, not the reverse
+        platform.sql("schedule_dsn", "SELECT 1 FROM ledger.delivery")
+
+
+def test_the_partner_can_be_visited_with_the_keys_of_access(platform):
+    import paramiko
+
+    sftp = platform.access["sftp"]
+    with paramiko.SSHClient() as client:
+        client.load_host_keys(sftp["known_hosts"])  # and nobody else is believed
+        key = paramiko.Ed25519Key.from_private_key_file(sftp["key_file"])
+        client.connect(sftp["host"], sftp["port"], sftp["user"], pkey=key, look_for_keys=False, allow_agent=False)
+        session = client.open_sftp()
+        for feed, row in platform.summary().items():
+            if feed != BROKEN:
+                names = visible(session.listdir(f"/{FOLDERS[feed]}"))
+                assert [f"sftp/{FOLDERS[feed]}/{name}" for name in names] == row["artifacts"]
+    held = visible(entry["key"].lstrip("/") for entry in platform.control("/_state"))
+    assert sorted(f"sftp/{key}" for key in held) == sorted(
+        name for row in platform.summary().values() for name in row["artifacts"]
+    )
+
+
+@pytest.mark.parametrize(("feed", "due"), [(ON_CALL, IN_WINDOW), (SECOND, IN_WINDOW), (KRONOS, IN_PAY_PERIOD)])
+def test_every_slot_is_accounted_for_and_the_file_holds_those_that_explain_calls_delivered(
+    platform, feed, due, monkeypatch
+):
+    row = platform.summary()[feed]
+    with psycopg.connect(platform.access["schedule_dsn"]) as store:
+        extracted = {slot for (slot,) in store.execute(due, {"now": NOW})}
+    decided = decisions(platform, feed, row["run_id"])
+    assert set(decided) == extracted
+    outcomes = Counter(outcome for outcome, _ in decided.values())
+    assert outcomes == {"included": row["delivered"], "excluded": row["excluded"], "rejected": row["rejected"]}
+    assert row["pending"] == 0
+    assert len(extracted) == row["extracted"]
+
+    in_file = Counter(line["SourceSlotID"] for line in rows_of(platform.var / row["artifacts"][0]))
+    assert in_file == {slot: 1 for slot, (outcome, _) in decided.items() if outcome == "included"}
+
+    monkeypatch.setenv("CALLBOARD_VAR", str(platform.var))
+    services = local_services()
+    samples = {reason: slot for slot, (_, reason) in sorted(decided.items())}  # one of each reason, and one without
+    for reason, slot in samples.items():
+        answer = explain_slot(services, feed, slot)
+        assert (answer.outcome, answer.reason) == ("delivered" if slot in in_file else decided[slot][0], reason)
+
+
+def test_explain_tells_of_a_persons_day_and_of_slots_that_were_not_read(platform):
+    [(person, day, count)] = platform.sql(
+        "schedule_dsn",
+        "SELECT emp_id, slot_date::text, count(*) FROM schedules JOIN schedule_periods USING (period_id)"
+        " WHERE slot_date = '2026-03-06' AND emp_id IS NOT NULL AND published_at <= %s GROUP BY 1, 2"
+        " ORDER BY 3 DESC, 1 LIMIT 1",
+        NOW,
+    )
+    code, answers = platform.callboard("explain", ON_CALL, "--person", person, "--date", day)
+    assert code == 0
+    assert len(answers) >= count
+    assert all(answer.keys() >= EXPLAINED for answer in answers)
+    [run_id] = {answer["run_id"] for answer in answers}
+    decided = decisions(platform, ON_CALL, run_id)
+    for answer in answers:
+        outcome, reason = decided[answer["slot_id"]]
+        assert (answer["outcome"], answer["reason"]) == ("delivered" if outcome == "included" else outcome, reason)
+        assert bool(answer["fix"]) == bool(answer["owner"]) == bool(reason)
+    [(later,)] = platform.sql("schedule_dsn", "SELECT slot_id FROM schedules ORDER BY slot_date DESC, 1 LIMIT 1")
+    _, [answer] = platform.callboard("explain", ON_CALL, "--slot", later)
+    assert answer["outcome"] == "not_extracted"
+    assert answer["reason"] in ("outside_window", "unpublished")
+    code, error = platform.callboard("explain", ON_CALL, "--slot", "nobody-knows-me")
+    assert (code, set(error)) == (1, {"error", "message", "next_step", "faults"})
+
+
+@pytest.mark.parametrize("feed", [ON_CALL, SECOND, KRONOS, BROKEN])
+def test_the_four_tasks_ran_on_airflow(platform, feed):
+    run_id = platform.summary()[feed]["run_id"]
+    run = f"/dags/{feed}/dagRuns/{run_id}"
+    good = feed != BROKEN
+    ended = wait_until(lambda: state_of(platform, run) in ("success", "failed") and state_of(platform, run), 30, run_id)
+    assert ended == ("success" if good else "failed")
+    tasks = platform.airflow("GET", f"{run}/taskInstances")["task_instances"]
+    states = {task["task_id"]: task["state"] for task in tasks}
+    assert states == (
+        dict.fromkeys(TASKS, "success")
+        if good
+        else {"extract": "failed", **dict.fromkeys(TASKS[1:], "upstream_failed")}
+    )
+    begun = sorted((task["start_date"], TASKS.index(task["task_id"])) for task in tasks if task["start_date"])
+    assert [number for _, number in begun] == sorted(number for _, number in begun)
+    assert all(task["try_number"] <= 1 for task in tasks)  # a wrong mapping is not tried again
+
+
+def test_a_port_in_use_and_a_second_start_are_one_clear_line(platform, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for var, said in ((tmp_path / "var", str(port)), (platform.var, "already running")):
+            command, shell = make_run_command(port), environment(var, platform.mappings, NOW)
+            ended = subprocess.run(command, cwd=PROJECT_ROOT, env=shell, capture_output=True, text=True, check=False)
+            assert ended.returncode == 1
+            assert re.fullmatch(rf"callboard: .*{said}.*\n", ended.stderr)
+            assert "Traceback" not in ended.stdout
+
+
+# It is used: runs, edits, imports, and the commands.
+
+
+def test_run_prints_its_row_and_fails_unless_delivered_or_unchanged(platform):
+    code, row = platform.callboard("run", ON_CALL)
+    assert (code, row["state"]) == (0, "delivered")
+    assert row == platform.summary()[ON_CALL] or row["run_id"] != platform.summary()[ON_CALL]["run_id"]
+    code, row = platform.callboard("run", KRONOS)
+    assert (code, row["state"]) == (0, "unchanged")
+    assert len(platform.delivered_files(FOLDERS[KRONOS])) == 1
+    code, row = platform.callboard("run", BROKEN)
+    assert (code, row["state"]) == (1, "failed")
+    assert f"{BROKEN}.yaml:" in row["error"]
+    code, error = platform.callboard("run", "no_such_feed")
+    assert (code, set(error)) == (1, {"error", "message", "next_step", "faults"})
+
+
+def test_an_edit_by_plain_sql_shows_in_the_next_file(platform):
+    file = platform.var / platform.summary()[ON_CALL]["artifacts"][0]
+    before = {line["SourceSlotID"]: line for line in rows_of(file)}
+    noted, gone, *_ = sorted(before)
+    platform.sql("schedule_dsn", "UPDATE schedules SET note = 'Gate 7,\n\"blue\" door' WHERE slot_id = %s", noted)
+    platform.sql("schedule_dsn", "DELETE FROM schedules WHERE slot_id = %s", gone)
+    assert platform.callboard("run", ON_CALL)[0] == 0
+    after = {line["SourceSlotID"]: line for line in rows_of(file)}
+    assert set(before) - set(after) == {gone}
+    changed = [slot for slot in after if after[slot] != before[slot]]
+    assert changed == [noted]
+    assert 'Gate 7, "blue" door' in after[noted]["Notes"]
+    _, [answer] = platform.callboard("explain", ON_CALL, "--slot", gone)
+    assert (answer["outcome"], answer["reason"]) == ("not_extracted", "deleted")
+
+
+def test_a_corrected_kronos_id_that_is_imported_leaves_nothing_under_the_old_one(platform, tmp_path):
+    old = Counter(person for person, _ in partner_holds(platform)).most_common(1)[0][0]
+    slots = {slot for person, slot in partner_holds(platform) if person == old}
+    new = "99999971"
+    files = exported(platform.access["schedule_dsn"], tmp_path / "files")
+    for file in files.iterdir():
+        if file.name != "personnel.csv":
+            file.unlink()
+    people = rows_of(files / "personnel.csv")
+    for person in people:
+        person["custom2"] = new if person["custom2"] == old else person["custom2"]
+    with (files / "personnel.csv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(people[0]))
+        writer.writeheader()
+        writer.writerows(people)
+    code, imported = platform.callboard("import", str(files))
+    assert code == 0
+    assert set(imported["files"]) == {"personnel.csv"}
+    assert imported["files"]["personnel.csv"]["updated"] == 1
+
+    code, row = platform.callboard("run", KRONOS)
+    assert (code, row["state"]) == (0, "delivered")
+    held = partner_holds(platform)
+    assert {slot for person, slot in held if person == new} == slots
+    assert old not in {person for person, _ in held}
+    assert held == should_hold(platform, row["run_id"])
+
+    (files / "personnel.csv").write_text("emp_id,display_name,personnel_type,nonsense\n1,A,MD,x\n", "utf-8")
+    code, error = platform.callboard("import", str(files))
+    assert code == 1
+    assert {"personnel.csv"} == {fault["file"] for fault in error["faults"]}
+    assert platform.sql("schedule_dsn", "SELECT count(*) FROM personnel") == [(len(people),)]
+
+
+def test_deliveries_and_resend_are_the_same_bytes_twice(platform):
+    file = platform.var / platform.summary()[ON_CALL]["artifacts"][0]
+    sent = file.read_bytes()
+    file.unlink()
+    code, row = platform.callboard("resend", ON_CALL)
+    assert (code, row["state"]) == (0, "delivered")
+    assert file.read_bytes() == sent
+    code, found = platform.callboard("deliveries", ON_CALL, "--limit", "4")
+    assert (code, len(found)) == (0, 4)
+    assert found[0].keys() >= {"seq", "kind", "state", "run_id", "adds", "updates", "deletes", "prepared_at", "files"}
+    resent = next(each for each in found if each["run_id"] == row["run_id"])
+    assert (resent["kind"], resent["state"]) == ("resend", "COMMITTED")
+    assert [(each["final_name"], each["sha256"]) for each in resent["files"]] == [
+        (file.name, hashlib.sha256(sent).hexdigest())
+    ]
+
+
+def test_rebaseline_sends_everything_again_under_a_new_name(platform):
+    held, files = partner_holds(platform), platform.delivered_files(FOLDERS[KRONOS])
+    code, row = platform.callboard("rebaseline", KRONOS)
+    assert (code, row["state"]) == (0, "delivered")
+    [new] = set(platform.delivered_files(FOLDERS[KRONOS])) - set(files)
+    assert [f"sftp/{FOLDERS[KRONOS]}/{new.name}"] == row["artifacts"]
+    assert {(line["Employee ID"], line["SourceSlotID"]) for line in rows_of(new)} == set(held)
+    for file in files:  # from here on this is all that the partner starts from
+        file.unlink()
+    assert partner_holds(platform) == held == should_hold(platform, row["run_id"])
+
+
+def test_mappings_check_names_the_broken_feed_alone(platform):
+    code, checked = platform.callboard("mappings", "check")
+    assert code == 1
+    assert all(each.keys() == {"feed", "state", "faults", "warnings"} for each in checked)
+    assert {each["feed"]: each["state"] for each in checked if each["feed"]} == {
+        **dict.fromkeys(FOLDERS, "right"),
+        BROKEN: "wrong",
+    }
+    [broken] = [each for each in checked if each["feed"] == BROKEN]
+    assert all(fault["file"] == f"{BROKEN}.yaml" and fault["line"] for fault in broken["faults"])
+
+
+def test_no_log_and_no_table_of_airflow_tells_of_a_person(platform):
+    told = texts(platform)
+    secrets = canaries(platform)
+    assert len(secrets) >= 100
+    assert [name for name in told if name.endswith(".log") and "task_id=deliver" in name]
+    assert sum(ON_CALL in text for text in told.values()) > 5  # it looks where something is said
+    assert {(where, secret) for where, text in told.items() for secret in secrets if secret in text} == set()
+
+
+# Its ends.
+
+
+def test_killed_in_the_middle_of_a_delivery_it_carries_on(platform):
+    """Every process dies while a file of changes is half at the partner's; a new start brings it to its end."""
+    held = partner_holds(platform)
+    names = {file.name for file in platform.delivered_files(FOLDERS[KRONOS])}
+    (_, moved), (_, gone), (_, later), *_ = sorted(held)
+    [(colleague,)] = platform.sql(
+        "schedule_dsn", "SELECT emp_id FROM personnel WHERE custom2 = %s", max(person for person, _ in held)
+    )
+    platform.sql("schedule_dsn", "UPDATE schedules SET emp_id = %s WHERE slot_id = %s", colleague, moved)
+    platform.sql("schedule_dsn", "DELETE FROM schedules WHERE slot_id = %s", gone)
+    an_hour = "start_local = start_local + '1 h', start_utc = start_utc + '1 h'"
+    platform.sql("schedule_dsn", f"UPDATE schedules SET {an_hour} WHERE slot_id = %s", later)
+
+    upload = f"WRITE /{FOLDERS[KRONOS]}/"
+    seen = requests_of(platform, upload)
+    platform.control("/_faults", [{"match": f"^{upload}", "delay_s": 600, "times": 100}])
+    platform.airflow("POST", f"/dags/{KRONOS}/dagRuns", json={"logical_date": None})
+    wait_until(lambda: requests_of(platform, upload) > seen, 60, "the upload")
+    assert last_delivery(platform)[0] == "PREPARED"  # under way, and nothing published yet
+    assert len(platform.processes()) > 10
+    platform.kill()
+    assert {file.name for file in platform.delivered_files(FOLDERS[KRONOS]) if not file.name.startswith(".")} == names
+
+    platform.start()
+    row = platform.summary()[KRONOS]
+    assert row["state"] in ("delivered", "unchanged")
+    [new] = [file for file in platform.delivered_files(FOLDERS[KRONOS]) if file.name not in names]
+    # Once, whole, acknowledged, and nothing half beside it.
+    assert last_delivery(platform) == ("COMMITTED", new.name, hashlib.sha256(new.read_bytes()).hexdigest())
+    assert partner_holds(platform) == should_hold(platform, row["run_id"]) != held
+    assert [row["state"] for row in platform.summary().values()].count("failed") == 1
+    people = platform.sql("schedule_dsn", "SELECT custom2 FROM personnel WHERE emp_id = %s", colleague)
+    assert (people[0][0], moved) in partner_holds(platform)
+
+
+def test_a_stop_lets_the_running_task_finish_and_leaves_no_process(platform):
+    upload = f"OPEN /{FOLDERS[SECOND]}/"
+    seen = requests_of(platform, upload)
+    platform.control("/_faults", [{"match": f"^{upload}", "delay_s": 4}])
+    run = platform.airflow("POST", f"/dags/{SECOND}/dagRuns", json={"logical_date": None})["dag_run_id"]
+    wait_until(lambda: requests_of(platform, upload) > seen, 60, "the upload")
+    assert len(platform.processes()) > 10
+    platform.process.terminate()
+    assert platform.process.wait(timeout=120) == 0
+    assert platform.processes() == []
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", platform.port))
+    row = platform.summary()[SECOND]
+    assert (row["run_id"], row["state"]) == (run, "delivered")
+
+
+def test_with_once_it_ends_after_the_table_and_says_whether_every_feed_delivered(platform):
+    shutil.copy(platform.mappings / f"{ON_CALL}.yaml", platform.mappings / f"{BROKEN}.yaml")  # somebody mends it
+    shutil.copy(platform.mappings / f"{ON_CALL}.csv", platform.mappings / f"{BROKEN}.csv")
+    process = platform.launch(once=True)
+    assert process.wait(timeout=300) == 0, platform.printed
+    assert platform.processes() == []
+    states = {feed: words[0] for feed, words in platform.table().items()}
+    assert states == {ON_CALL: "delivered", SECOND: "delivered", BROKEN: "delivered", KRONOS: "unchanged"}
+    assert platform.printed.index("Stopping") > platform.printed.index(KRONOS)
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def visible(names: Iterable[str]) -> list[str]:
+    """The files that a partner takes; an upload that is under way has a hidden name."""
+    return [name for name in names if not name.rpartition("/")[2].startswith(".")]
+
+
+def last_delivery(platform: WholePlatform) -> tuple[str, str, str]:
+    """Kronos's newest delivery: its state, its file's name, its content's hash."""
+    question = (
+        "SELECT state, final_name, sha256 FROM delivery JOIN delivery_file USING (delivery_id)"
+        " WHERE final_name LIKE 'WFD%' ORDER BY delivery_id DESC LIMIT 1"
+    )
+    [(state, name, sha256)] = platform.sql("ledger_dsn", question)
+    return state, name, sha256
+
+
+def requests_of(platform: WholePlatform, beginning: str) -> int:
+    """How many requests the partner got so far that begin like this."""
+    return sum(request.startswith(beginning) for request in platform.control("/_requests"))
+
+
+def state_of(platform: WholePlatform, run: str) -> str:
+    return str(platform.airflow("GET", run)["state"])
+
+
+def decisions(platform: WholePlatform, feed: str, run_id: str) -> dict[str, tuple[str, str | None]]:
+    """What a run decided: slot → (included, excluded or rejected; why)."""
+    import pyarrow.parquet as pq
+
+    question = "SELECT decisions FROM run WHERE feed = %s AND run_id = %s"
+    [(sha256,)] = platform.sql("ledger_dsn", question, feed, run_id)
+    table = pq.read_table(ArtifactStore(platform.var / "artifacts").path(sha256)).to_pylist()
+    assert len(table) == len({row["slot_id"] for row in table})
+    return {row["slot_id"]: (row["outcome"], row["reason"]) for row in table}
+
+
+def partner_holds(platform: WholePlatform) -> dict[tuple[str, str], tuple[str, ...]]:
+    """What Kronos holds after every file it got, in order: (person number, slot) → start and end on the wall."""
+    inbox = platform.var.parent / "kronos"
+    shutil.copytree(platform.var / "sftp" / FOLDERS[KRONOS], inbox)
+    receiver = KronosReceiver(inbox)
+    receiver.collect()
+    shutil.rmtree(inbox)
+    assert receiver.faults == (0, 0, 0)
+    return {key: shift[:4] for key, shift in receiver.held.items()}
+
+
+def should_hold(platform: WholePlatform, run_id: str) -> dict[tuple[str, str], tuple[str, ...]]:
+    """The same, from the store: the slots that a run included, as plain SQL finds them now."""
+    included = [slot for slot, (outcome, _) in decisions(platform, KRONOS, run_id).items() if outcome == "included"]
+    found = platform.sql(
+        "schedule_dsn",
+        "SELECT custom2, slot_id, to_char(start_local, 'YYYY-MM-DD'), to_char(start_local, 'HH24:MI'),"
+        " to_char(stop_local, 'YYYY-MM-DD'), to_char(stop_local, 'HH24:MI')"
+        " FROM schedules JOIN personnel USING (emp_id) WHERE slot_id = ANY(%s)",
+        included,
+    )
+    return {(person, slot): tuple(times) for person, slot, *times in found}
+
+
+def texts(platform: WholePlatform) -> dict[str, str]:
+    """Everything that Airflow and the processes wrote: logs, and each row of Airflow's database, by where it stands."""
+    files = [*(platform.var / "logs").rglob("*"), *(platform.var / "airflow" / "logs").rglob("*")]
+    found = {str(file): file.read_text("utf-8", errors="replace") for file in files if file.is_file()}
+    airflow = platform.environment_of_a_process("CALLBOARD_AIRFLOW_DSN")
+    for (table,) in platform.sql(airflow, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+        rows = platform.sql(airflow, f'SELECT t::text FROM "{table}" AS t')
+        found[f"airflow.{table}"] = "\n".join(text for (text,) in rows)
+    assert len(found["airflow.xcom"].splitlines()) >= 4 * 3
+    assert len(found["airflow.rendered_task_instance_fields"].splitlines()) >= 4 * 3
+    return found | {"the screen": platform.printed}
+
+
+def canaries(platform: WholePlatform) -> list[str]:
+    """Names, notes and phones of people whose slots were delivered, as they would look within any quoting."""
+    delivered = [slot for _, slot in partner_holds(platform)]
+    delivered += [line["SourceSlotID"] for line in rows_of(platform.delivered_files(FOLDERS[ON_CALL])[0])]
+    found: set[str] = set()
+    for column in ("display_name", "note", "cell_phone", "pager", "phone"):
+        values: list[Any] = platform.sql(
+            "schedule_dsn",
+            f"SELECT DISTINCT {column} FROM schedules JOIN personnel USING (emp_id)"
+            f" WHERE slot_id = ANY(%s) AND {column} IS NOT NULL ORDER BY 1",
+            delivered,
+        )
+        plain = (max(re.findall(r"[ -!#-\[\]-~]+", value) or [""], key=len).strip() for (value,) in values)
+        found |= set([text for text in plain if len(text) >= 8][:50])
+    return sorted(found)
