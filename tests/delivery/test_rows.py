@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.effects import effect
+from include.effects import effect, observed_by
 from include.errors import ConfigurationError, DeliveryUncertain, DestinationUnavailable, FencedOut
 from include.integration import Integration, Rows, Slots
 from include.ledger import rows
@@ -235,6 +235,7 @@ def test_a_lost_answer_is_doubted_even_if_the_edit_was_undone_meanwhile(world, p
     with pytest.raises(DeliveryUncertain):
         run(world, replace(partner, fault=lambda _: "silent", after=lambda operation: done.append(operation.kind)))
     assert done == [kind]
+    assert list(acknowledged(world).values()).count(rows.UNKNOWN) == (kind != "add")
     change(world, slot_id, **EDITS[kind][1])
     assert run(world, partner).counts.pending == 0
     assert partner.holds() == wanted(world)
@@ -245,20 +246,20 @@ def test_a_lost_answer_is_doubted_even_if_the_edit_was_undone_meanwhile(world, p
 @pytest.mark.parametrize("kind", EDITS)
 def test_what_an_overtaken_run_has_not_asked_yet_it_does_not_ask(world, partner, kind):
     """It is overtaken between two records: the second one does not leave."""
-    slot_id = prepared(world, partner, kind)
+    prepared(world, partner, kind)
     change(world, max(record["slot_id"] for record in records(world)), note="something else to do")
-    done: list[str] = []
+    asked: list[str] = []
+    newer: list[str] = []
 
-    def overtaken(operation: Operation) -> None:
-        done.append(operation.kind)
-        run(world, partner)
+    def overtaken(name: str, moment: str) -> None:
+        if (name, moment) == ("ledger.answer_rows", "after") and not newer:
+            newer.append(name)
+            run(world, partner)
 
-    with pytest.raises(FencedOut):
-        run(world, replace(partner, after=overtaken))
-    assert len(done) == 1
-    change(world, slot_id, **EDITS[kind][1])
-    run(world, partner)
-    assert partner.holds() == wanted(world)
+    with observed_by(overtaken), pytest.raises(FencedOut):
+        run(world, replace(partner, fault=lambda operation: asked.append(operation.kind)))
+    assert len(asked) == 1
+    assert intents(world) == []
 
 
 @pytest.mark.parametrize("undone", [True, False])
@@ -282,30 +283,16 @@ def test_what_an_overtaken_run_does_late_is_repaired_by_the_next(world, partner,
 
 def test_the_answer_of_a_newer_run_does_not_settle_what_an_older_one_did_late(world, partner):
     """The old delete arrives between the newer run's update of the same record and its answer."""
-    slot_id = prepared(world, partner, "delete")
+    slot_id = prepared(world, partner, "update")
+    overtaken = world.decide(EPIC).extracted.claim
 
-    def newer_run(late: Operation) -> None:
-        change(world, slot_id, **EDITS["delete"][1])
-        arrived: list[Operation] = []
+    def old_delete_arrives(update: Operation) -> None:
+        partner._commit(replace(update, kind="delete"))
+        with world.services.ledger("test_doubts") as connection:
+            late = rows.Intent("delete", update.key, slot_id, update.remote_id, update.record)
+            rows.doubt(connection, overtaken, [late])
 
-        def old_one_arrives(_: Operation) -> None:
-            if not arrived:
-                arrived.append(late)
-                partner._commit(late)
-                with world.services.ledger("test_doubts") as connection:
-                    rows.doubt(
-                        connection,
-                        replace(overtaken, attempt=1),
-                        [rows.Intent("delete", late.key, slot_id, late.remote_id, {})],
-                    )
-
-        run(world, replace(partner, after=old_one_arrives))
-        assert arrived
-
-    decided = world.decide(EPIC)
-    overtaken = decided.extracted.claim
-    with pytest.raises(FencedOut):
-        deliver(pushing(replace(partner, fault=newer_run)), decided, world.services)
+    run(world, replace(partner, after=old_delete_arrives))
     run(world, partner)
     assert partner.holds() == wanted(world)
 
