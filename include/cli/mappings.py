@@ -38,10 +38,12 @@ def check(
 ) -> None:
     """Read every mapping and print what is wrong, with file and line. Fails if anything is."""
     known = _assignments()
-    checked = check_all(folder or mappings_folder(), known)
+    place = folder or mappings_folder()
+    checked = check_all(place, known)
     if as_json:
         print_json([_as_json(found) for found in checked])
     else:
+        print(f"Mappings in {place}:")
         for found in checked:
             _print(found)
         if known is None:

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 
+from include.clock import business_now
 from include.errors import CallboardError
 from include.platform.first_round import as_table, shown_path
 from include.platform.launch import Platform
@@ -25,6 +26,7 @@ def main() -> int:
     screen = Screen()
     signals = Signals()
     try:
+        business_now()  # a wrong CALLBOARD_NOW must stop here, not in every run
         state = prepare_state(var_folder())
         with only_instance(state):
             platform = Platform(state, arguments.port, screen, signals)

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from include.effects import effect
+from include.errors import SourceNotReady
 from include.ledger import runs
 from include.mappings.schema import SANDBOX_CONNECTION
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from include.ledger.records import Delivery, Run
     from include.run.services import Services
 
@@ -25,22 +28,32 @@ _LOCK = 0x63616C6C  # any number of our own: two runs that end together write on
 def write_summary(services: Services) -> None:
     """Rewrite the summary from the ledger, atomically: each feed of the mappings that ever ran.
 
-    It is a view of the ledger: where it cannot be written, the log says so and the run stands as it is.
+    It is a view of the ledger: where it cannot be written, or another process sits on it, the log says so and the run
+    stands as it is. The next run writes it anew.
     """
-    file = services.settings.summary_file
-    feeds = [path.stem for path in services.settings.mappings.glob("*.yaml")]
+    try:
+        with services.ledger("summarise") as connection:
+            # Runs that end together write one after the other; one that hangs there must not keep the others waiting.
+            connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            feeds = [path.stem for path in services.settings.mappings.glob("*.yaml")]
+            _replace(
+                services.settings.summary_file, [summary_row(run) for run in runs.latest_finished(connection, feeds)]
+            )
+    except SourceNotReady as error:
+        _log.warning("The summary was not rewritten: %s", error)
+
+
+def _replace(file: Path, rows: list[dict[str, Any]]) -> None:
     draft = file.with_name(f".{file.name}.{os.getpid()}")
-    with services.ledger("summarise") as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        rows = [summary_row(run) for run in runs.latest_finished(connection, feeds)]
-        try:
-            draft.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-            with effect("summary.rename"):
-                draft.replace(file)
-        except OSError as error:
-            _log.warning("The summary %s could not be written: %s", file, error.strerror)
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
+    try:
+        draft.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        with effect("summary.rename"):
+            draft.replace(file)
+    except OSError as error:
+        _log.warning("The summary %s could not be written: %s", file, error.strerror)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def summary_row(run: Run) -> dict[str, Any]:

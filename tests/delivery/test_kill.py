@@ -23,7 +23,7 @@ from include.run.payload import freeze_payload
 from include.run.validate import frozen_mapping
 from tests.support import small_hospital as hospital
 from tests.support.receiver import KronosReceiver
-from tests.support.world import EPIC, KRONOS, OVERTAKEN, Paused, effects_of, in_child, integration, kill_at
+from tests.support.world import EPIC, KRONOS, OVERTAKEN, UNCERTAIN, Paused, effects_of, in_child, integration, kill_at
 
 if TYPE_CHECKING:
     from tests.support.world import World
@@ -122,7 +122,8 @@ def test_a_paused_run_that_wakes_up_late_changes_nothing(world, tmp_path, seed):
             hospital.edit(store, dice)
         world.run(KRONOS)
         receiver.collect()
-        assert zombie.wake() in (0, OVERTAKEN), effects[number - 1]
+        # Uncertain: the newer run has renamed its upload in the meantime. A retry of it would find itself overtaken.
+        assert zombie.wake() in (0, OVERTAKEN, UNCERTAIN), effects[number - 1]
         world.run(KRONOS)
         receiver.collect()
         assert receiver.faults == (0, 0, 0), effects[number - 1]

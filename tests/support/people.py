@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_DIGESTS = re.compile(r"\b[0-9a-f]{64}\b")
+#: Hashes, and times of day with fractions of a second: their digits may look like anybody's ID.
+_NO_TEXT = re.compile(r"\b[0-9a-f]{64}\b|\d\d:\d\d:\d\d[.,]\d+")
 
 
 def personal(*columns: Iterable[str]) -> set[str]:
@@ -17,6 +18,6 @@ def personal(*columns: Iterable[str]) -> set[str]:
 
 
 def leaks(text: str, values: Iterable[str]) -> list[str]:
-    """Those of the values that stand in the text, as words of their own; digests are no text."""
-    told = _DIGESTS.sub("", text)
+    """Those of the values that stand in the text, as words of their own."""
+    told = _NO_TEXT.sub("", text)
     return sorted(value for value in values if value in told and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", told))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.destinations.connection import ConnectionDetails
 from include.effects import Moment, observed_by
-from include.errors import FencedOut
+from include.errors import DeliveryUncertain, FencedOut
 from include.run.deliver import deliver
 from include.run.extract import extract
 from include.run.services import Services
@@ -122,10 +122,12 @@ def services_of(database: Any, server: SftpServer, var: Path, mappings: Path) ->
 
 #: How a child ends whose run was overtaken by a newer one.
 OVERTAKEN = 3
+#: How a child ends that must look before it repeats anything.
+UNCERTAIN = 4
 
 
 def start_child(work: Callable[[], Any], observer: Callable[[str, Moment], None] | None = None) -> int:
-    """Do ``work`` in a forked process; returns its pid. It exits with 0, 1 (it raised) or OVERTAKEN."""
+    """Do ``work`` in a forked process; returns its pid. It exits with 0, OVERTAKEN, UNCERTAIN, or 1 (it raised)."""
     sys.stdout.flush()
     pid = os.fork()
     if pid:
@@ -137,6 +139,8 @@ def start_child(work: Callable[[], Any], observer: Callable[[str, Moment], None]
         code = 0
     except FencedOut:
         code = OVERTAKEN
+    except DeliveryUncertain:
+        code = UNCERTAIN
     except BaseException:  # noqa: BLE001 - a child must never return into pytest
         traceback.print_exc()
     finally:
