@@ -35,6 +35,7 @@ def test_right_mappings_pass(tmp_path: Path) -> None:
     done = check(tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
+        f"Mappings in {tmp_path}:",
         "epic: right",
         "The schedule store was not asked: its assignments were not compared.",
     ]
@@ -73,7 +74,7 @@ def test_rows_for_assignments_that_the_store_lacks_are_warnings(tmp_path: Path, 
         )
     done = check(tmp_path, CALLBOARD_SCHEDULE_DSN=database.schedule_dsn)
     assert done.returncode == 0, done.stderr
-    first, warning = done.stdout.splitlines()
+    _, first, warning = done.stdout.splitlines()
     assert first == "epic: right, 1 warning(s)"
     assert warning.startswith(
         "  warning: epic.csv:3 [assignment_id]: 1 row(s), the first one here, are for assignments"
