@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from include.errors import ConfigurationError
@@ -42,7 +42,9 @@ def explain_slot(services: Services, feed: str, slot_id: str) -> Explanation:
         ConfigurationError: the feed never ran, or neither the run nor the store ever knew such a slot.
     """
     run = _last_run(services, feed)
-    return (_decided(services, run, [slot_id]) or [_not_extracted(run, locate_slot(_dsn(services), slot_id))])[0]
+    facts = locate_slot(_dsn(services), slot_id)
+    found = _decided(services, run, [slot_id])
+    return _with_news(found[0] if found else _not_extracted(run, facts), run, facts)
 
 
 def explain_person(services: Services, feed: str, emp_id: str, day: date) -> list[Explanation]:
@@ -54,7 +56,7 @@ def explain_person(services: Services, feed: str, emp_id: str, day: date) -> lis
     run = _last_run(services, feed)
     held = {facts.slot_id: facts for facts in slots_of_person(_dsn(services), emp_id, day)}
     found = {explanation.slot_id: explanation for explanation in _decided(services, run, list(held))}
-    return [found.get(slot_id) or _not_extracted(run, facts) for slot_id, facts in held.items()]
+    return [_with_news(found.get(slot_id) or _not_extracted(run, facts), run, facts) for slot_id, facts in held.items()]
 
 
 def _dsn(services: Services) -> str:
@@ -110,16 +112,21 @@ def _not_extracted(run: Run, facts: SlotFacts | None) -> Explanation:
             f"Neither the last run of {run.feed} nor the schedule store knows such a slot.",
             next_step="check the slot id; slots deleted before the change log's retention are not known any more",
         )
-    detail = None
-    if facts.changed_at > run.started_at:
-        detail = f"Changed after the last run began ({run.started_at:%Y-%m-%d %H:%M} UTC); the next run reads it."
     if facts.deleted:
         reason = "deleted"
     elif not facts.published:
         reason = "unpublished"
     else:
         reason = "outside_window"
-    return _explanation(facts.slot_id, "not_extracted", reason, detail, run.run_id)
+    return _explanation(facts.slot_id, "not_extracted", reason, None, run.run_id)
+
+
+def _with_news(explanation: Explanation, run: Run, facts: SlotFacts | None) -> Explanation:
+    """What a run decided is no longer the whole truth about a slot that was changed after it had begun."""
+    if facts is None or facts.changed_at <= run.started_at:
+        return explanation
+    news = f"Changed after the last run began ({run.started_at:%Y-%m-%d %H:%M} UTC); the next run reads it."
+    return replace(explanation, detail=f"{explanation.detail} {news}" if explanation.detail else news)
 
 
 def _explanation(slot_id: str, outcome: Outcome, reason: str | None, detail: str | None, run_id: str) -> Explanation:

@@ -144,7 +144,14 @@ def test_a_slot_made_after_the_last_run_is_said_to_be_newer_than_it(world):
     assert found.outcome == "not_extracted"
     assert "the next run reads it" in (found.detail or "")
     world.run(KRONOS)
-    assert explain_slot(world.services, KRONOS, "NEW").outcome == "delivered"
+    found = explain_slot(world.services, KRONOS, "NEW")
+    assert (found.outcome, found.detail) == ("delivered", None)
+    with world.store() as store:
+        store.execute("UPDATE schedules SET emp_id = 'E02' WHERE slot_id = 'NEW'")
+        store.commit()
+    found = explain_slot(world.services, KRONOS, "NEW")
+    assert found.outcome == "delivered"
+    assert "the next run reads it" in (found.detail or "")
 
 
 def test_a_killed_task_is_written_down_once(world):
