@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from include.run.services import Services
     from tests.conftest import Database
 
+pytestmark = pytest.mark.xdist_group("contract")  # its hospital is loaded once, by one worker
 MAPPINGS = PROJECT_ROOT / "include" / "mappings"
 FEEDS = [head.feed for head in feeds(MAPPINGS) if head.integration in dag_files()]
 

@@ -30,6 +30,9 @@ def demo_feeds() -> dict[str, FeedHead]:
     return {head.feed: head for head in feeds(MAPPINGS) if head.integration in dag_files()}
 
 
+pytestmark = pytest.mark.xdist_group("dags")  # everything is parsed once, by one worker
+
+
 def a_feed_of(slug: str) -> str:
     return min(head.feed for head in demo_feeds().values() if head.integration == slug)
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+# One platform serves all these tests, in their order: they belong to one worker.
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900), pytest.mark.xdist_group("platform")]
 
 NOW = "2026-03-04T15:00:00+00:00"  # in the pay period of 1 to 14 March; the clocks go forward on the 8th
 ON_CALL, SECOND, KRONOS = "epic_on_call_finder", "night_call", "kronos_workforce_dimensions"
