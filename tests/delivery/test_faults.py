@@ -151,8 +151,8 @@ def test_a_server_that_fails_at_random_loses_and_doubles_nothing(
                 partner_server.set_faults()
 
         trials.trial(disturbed, (number, faults))
-    # The faults do reach the delivery; in which way a try breaks is the chance of its seed.
-    assert trials.ended["none"] < EXAMPLES * 2 / 3
+    # The faults do reach the delivery: most tries broke. In which way one breaks is the chance of its seed.
+    assert trials.ended["none"] < EXAMPLES / 2
 
 
 @pytest.fixture
