@@ -32,5 +32,6 @@ publish_dags(
         transform=on_call_records,
         way=Snapshot(),
         destination=Sftp(),
+        on_call=True,
     )
 )

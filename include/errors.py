@@ -11,10 +11,10 @@ retry policy from it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 class CallboardError(Exception):
@@ -124,9 +124,21 @@ class DeliveryRefused(CallboardError):
 
 
 class DeliveryHeld(CallboardError):
-    """A guard stopped the delivery: nothing was sent. Mend the data, or approve. Trying again changes nothing."""
+    """A guard stopped the delivery: nothing was sent. Mend the data, or approve. Trying again changes nothing.
+
+    ``facts`` say why, for mails and notes, free of personal data: ``guards`` (each ``guard``, ``measured``, ``limit``),
+    ``lost`` (slots the partner would lose), ``soon`` (those of them that start within three days), ``causes`` (each
+    ``cause``, ``count``, ``detail``), ``withheld`` (deletes that stay held while the rest was sent). ``plan`` is the
+    SHA-256 of what would have been sent, record by record; ``artifacts`` are the files of what was sent all the same.
+    """
 
     summary = "The delivery is held"
+    artifacts: tuple[str, ...] = ()
+
+    def __init__(self, message: str, *, facts: Mapping[str, Any], plan: str | None = None, next_step: str = "") -> None:
+        super().__init__(message, next_step=next_step)
+        self.facts = dict(facts)
+        self.plan = plan
 
 
 class FencedOut(CallboardError):

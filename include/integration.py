@@ -70,7 +70,8 @@ class Integration:
     """One entry of the catalog.
 
     ``slug`` names its Dag file, mapping schema, transform and golden cases. ``doc`` is its page (the Dag file's
-    docstring): shown in Airflow, and printed into ``docs/integrations.md``.
+    docstring): shown in Airflow, and printed into ``docs/integrations.md``. ``on_call``: people are paged by what it
+    delivers, so that while a guard holds its deletes its adds and updates may be let through.
 
     Raises:
         ConfigurationError: at construction, for a slug that is not lower snake case, a missing page, or parts that
@@ -83,6 +84,7 @@ class Integration:
     transform: Transform
     way: Way
     destination: Sftp | RowDestination
+    on_call: bool = False
 
     def __post_init__(self) -> None:
         if not _SLUG.match(self.slug):
@@ -97,6 +99,8 @@ class Integration:
             raise ConfigurationError(
                 f"Integration {self.slug}: a file carries a Snapshot or Changes, and only Rows go record by record."
             )
+        if self.on_call and isinstance(self.way, Changes):
+            raise ConfigurationError(f"Integration {self.slug}: a file of changes is approved as it is, or not at all.")
 
     @property
     def title(self) -> str:

@@ -97,6 +97,20 @@ def _build(integration: Integration, feed: FeedHead) -> None:
                 title="New baseline",
                 description="Send everything, as if nothing were known of what the partner holds.",
             ),
+            "dry_run": Param(
+                default=False,
+                type="boolean",
+                title="Dry run",
+                description="Work out what would be sent, record by record, and send nothing.",
+            ),
+            "approve": Param(
+                default="",
+                type="string",
+                enum=["", "everything", *(["adds_and_updates"] if integration.on_call else [])],
+                title="Approve what is held",
+                description="Let a delivery through that a guard stopped, as it was when you looked at it; or only its "
+                "adds and updates, where people are paged by it.",
+            ),
         },
         default_args={
             "owner": "callboard",
@@ -231,6 +245,8 @@ def _order() -> Order:
     return Order(
         resend=bool(context["params"].get("resend")),
         rebaseline=bool(context["params"].get("rebaseline")),
+        dry_run=bool(context["params"].get("dry_run")),
+        approve=context["params"].get("approve") or None,
         by=getattr(run, "triggering_user_name", None) or "",
     )
 

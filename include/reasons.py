@@ -25,13 +25,18 @@ NOBODY = "nobody"  # as it should be: there is nothing to mend
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One reason: its name, what it makes of a slot, what it means, what mends it and who does that."""
+    """One reason: its name, what it makes of a slot, what it means, what mends it and who does that.
+
+    ``limited``: rejections for it count towards the feed's limit. One department's misaligned period must not keep
+    everybody else from being paid.
+    """
 
     name: str
     outcome: OutcomeClass
     meaning: str
     fix: str
     owner: str
+    limited: bool = True
 
 
 _ALL = (
@@ -155,6 +160,7 @@ _ALL = (
         "The schedule period does not begin and end with the pay period of its department's pay group.",
         "Set the schedule period's dates to the pay period's, or correct the pay group's settings.",
         SCHEDULER,
+        limited=False,
     ),
     Reason(
         "coid_mismatch",

@@ -1,4 +1,4 @@
-"""`callboard run`, `resend`, `rebaseline`: start a run on the platform, wait for it, and print how it ended."""
+"""`callboard run`, `resend`, `rebaseline`, `approve`: start a run on the platform, wait for it, print how it ended."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from include.cli.installation import local_services
-from include.cli.output import print_facts, print_json
+from include.cli.output import print_facts, print_json, print_table
 from include.errors import ConfigurationError
 from include.platform.airflow_api import FINISHED, AirflowApi
+from include.run.plans import held_run
 from include.settings import var_folder
 
 if TYPE_CHECKING:
@@ -28,11 +29,19 @@ def add_to(app: typer.Typer) -> None:
     app.command("run")(run_command)
     app.command("resend")(resend_command)
     app.command("rebaseline")(rebaseline_command)
+    app.command("approve")(approve_command)
 
 
-def run_command(feed: Feed, wait: Wait = 900, as_json: AsJson = False) -> None:
-    """Run a feed now, and wait for it. Exit code 0 only if it ended delivered or unchanged."""
-    _run(feed, {}, wait, as_json=as_json)
+def run_command(
+    feed: Feed,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be sent, record by record; nothing is sent.")
+    ] = False,
+    wait: Wait = 900,
+    as_json: AsJson = False,
+) -> None:
+    """Run a feed now, and wait for it. Exit code 0 only if it ended delivered or unchanged, or was a dry run."""
+    _run(feed, {"dry_run": True} if dry_run else {}, wait, as_json=as_json)
 
 
 def resend_command(feed: Feed, wait: Wait = 900, as_json: AsJson = False) -> None:
@@ -43,6 +52,30 @@ def resend_command(feed: Feed, wait: Wait = 900, as_json: AsJson = False) -> Non
 def rebaseline_command(feed: Feed, wait: Wait = 900, as_json: AsJson = False) -> None:
     """Send everything again, as if nothing were known of what the partner holds."""
     _run(feed, {"rebaseline": True}, wait, as_json=as_json)
+
+
+def approve_command(
+    feed: Feed,
+    adds_and_updates: Annotated[
+        bool,
+        typer.Option("--adds-and-updates", help="Only these; what would be deleted stays (on-call targets)."),
+    ] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print what is held, record by record; nothing is approved.")
+    ] = False,
+    wait: Wait = 900,
+    as_json: AsJson = False,
+) -> None:
+    """Let through, once, what a guard holds of a feed: as it was when it was held, and no more.
+
+    The approval counts for 24 hours. Who approved is on record with Airflow and in the ledger.
+    """
+    services = local_services()
+    held = held_run(services, feed)
+    if show:
+        _print_plan(services, held, as_json=as_json)
+        return
+    _run(feed, {"approve": "adds_and_updates" if adds_and_updates else "everything"}, wait, as_json=as_json)
 
 
 def _run(feed: str, conf: dict[str, Any], wait: int, *, as_json: bool) -> None:
@@ -58,7 +91,11 @@ def _run(feed: str, conf: dict[str, Any], wait: int, *, as_json: bool) -> None:
                     next_step="look at it in Airflow; it goes on",
                 )
             time.sleep(_POLL_SECONDS)
-    ended = _ended(local_services(), feed, run_id, deadline)
+    services = local_services()
+    ended = _ended(services, feed, run_id, deadline)
+    if ended.state == "dry_run":
+        _print_plan(services, ended, as_json=as_json)
+        return
     row = summary_row(ended)
     if as_json:
         print_json(row)
@@ -66,6 +103,21 @@ def _run(feed: str, conf: dict[str, Any], wait: int, *, as_json: bool) -> None:
         print_facts({**row, "artifacts": "\n".join(row["artifacts"]) or "-"})
     if ended.state not in ("delivered", "unchanged"):
         raise typer.Exit(1)
+
+
+def _print_plan(services: Services, run: Run, *, as_json: bool) -> None:
+    from include.run.plans import planned_records
+    from include.run.summary import summary_row
+
+    records = planned_records(services, run)
+    row = {name: value for name, value in summary_row(run).items() if name != "artifacts"}
+    if as_json:
+        print_json({**row, "plan": records})
+        return
+    print_facts(row)
+    print_table(
+        ["action", "slot_id", "key"], [[each[name] for name in ("action", "slot_id", "key")] for each in records]
+    )
 
 
 def _ended(services: Services, feed: str, run_id: str, deadline: float) -> Run:

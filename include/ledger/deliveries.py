@@ -90,18 +90,38 @@ def prepare(connection: Connection, claim: Claim, new: NewDelivery) -> Delivery:
     Raises:
         FencedOut: a newer run has claimed the stream.
     """
+    return _insert(connection, claim, new, "PREPARED")
+
+
+def keep_held(connection: Connection, claim: Claim, new: NewDelivery, reason: str) -> Delivery:
+    """Record a delivery that a guard stopped, instead of preparing it: nothing was sent, and the head stays.
+
+    Raises:
+        FencedOut: a newer run has claimed the stream.
+    """
+    return _insert(connection, claim, new, "HELD", reason)
+
+
+def _insert(
+    connection: Connection, claim: Claim, new: NewDelivery, state: DeliveryState, reason: str | None = None
+) -> Delivery:
     hold(connection, claim)
     delivery_id = connection.execute(
         text(
             """
-            INSERT INTO delivery (stream, seq, kind, epoch, fence, run_id, mapping_version, base_snapshot, snapshot,
-                                  adds, updates, deletes, destination)
-            VALUES (:stream, :seq, :kind, :epoch, :fence, :run_id, :mapping_version, :base_snapshot, :snapshot,
-                    :adds, :updates, :deletes, CAST(:destination AS jsonb))
+            INSERT INTO delivery (stream, seq, kind, epoch, state, fence, run_id, mapping_version, base_snapshot,
+                                  snapshot, adds, updates, deletes, destination, guards, withheld, reason)
+            VALUES (:stream, :seq, :kind, :epoch, :state, :fence, :run_id, :mapping_version, :base_snapshot,
+                    :snapshot, :adds, :updates, :deletes, CAST(:destination AS jsonb), CAST(:guards AS jsonb),
+                    :withheld, :reason)
             RETURNING delivery_id
             """
         ),
         {
+            "state": state,
+            "guards": json.dumps([dict(guard) for guard in new.guards]),
+            "withheld": new.withheld,
+            "reason": reason,
             "stream": claim.stream,
             "seq": new.seq,
             "kind": new.kind,
@@ -135,7 +155,7 @@ def prepare(connection: Connection, claim: Claim, new: NewDelivery) -> Delivery:
                 "rows": file.rows,
             },
         )
-    note(connection, claim, "prepared", delivery_id)
+    note(connection, claim, state.lower(), delivery_id, reason)
     return _select(connection, "delivery_id = :delivery_id", delivery_id=delivery_id)[0]
 
 
@@ -283,4 +303,5 @@ def _delivery(connection: Connection, row: RowMapping) -> Delivery:
         ),
         {"delivery_id": row["delivery_id"]},
     ).mappings()
-    return Delivery(**row, files=tuple(PayloadFile(**file) for file in files))
+    values = {**row, "guards": tuple(row["guards"]), "files": tuple(PayloadFile(**file) for file in files)}
+    return Delivery(**values)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-RunState = Literal["running", "delivered", "unchanged", "held", "failed", "skipped"]
+RunState = Literal["running", "delivered", "unchanged", "held", "failed", "skipped", "dry_run"]
 DeliveryState = Literal["PREPARED", "HELD", "STAGED", "DELIVERED", "COMMITTED", "SUPERSEDED", "ABANDONED"]
 DeliveryKind = Literal["new", "resend"]
 
@@ -62,7 +62,11 @@ class PayloadFile:
 
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
-    """A delivery about to be recorded. ``destination`` (connection, folder, publish) is frozen with the bytes."""
+    """A delivery about to be recorded. ``destination`` (connection, folder, publish) is frozen with the bytes.
+
+    ``guards`` (each with ``guard``, ``measured``, ``limit``): those that stopped it, or would have without an approval.
+    ``withheld``: how many deletes were left out of it, because only adds and updates were approved.
+    """
 
     seq: int
     kind: DeliveryKind
@@ -75,9 +79,11 @@ class NewDelivery:
     deletes: int
     destination: Mapping[str, str]
     files: tuple[PayloadFile, ...]
+    guards: tuple[Mapping[str, Any], ...] = ()
+    withheld: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery(NewDelivery):
     """A row of the ledger. Times are UTC, of the database's clock."""
 
@@ -108,6 +114,7 @@ class Run:
     decisions: str | None
     snapshot: str | None
     standing: str | None
+    plan: str | None
     counts: Counts
     artifacts: tuple[str, ...]
     error: str | None

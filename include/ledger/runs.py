@@ -45,11 +45,13 @@ def finish(
     standing: str | None = None,
     artifacts: Sequence[str] = (),
     error: str | None = None,
+    plan: str | None = None,
 ) -> None:
     """End a run. Not under the fence: a run that was overtaken must be able to say that it was skipped.
 
     ``standing`` refers to the included slots that the partner does not hold as it should. Without ``counts`` nothing is
-    known of the partner, and every slot that was not excluded or rejected is pending.
+    known of the partner, and every slot that was not excluded or rejected is pending. ``plan`` refers to what a dry or
+    held run would have sent, record by record.
     """
     values: dict[str, Any] = {
         "state": state,
@@ -57,6 +59,8 @@ def finish(
         "artifacts": json.dumps(list(artifacts)),
         "standing": standing,
     }
+    if plan is not None:
+        values["plan"] = plan
     if counts is not None:
         values |= {name: getattr(counts, name) for name in _COUNTS}
     _update(connection, claim, finished=True, counted=counts is not None, **values)
@@ -87,13 +91,13 @@ def find(connection: Connection, feed: str, run_id: str) -> Run | None:
 
 
 def latest_finished(connection: Connection, feeds: Collection[str]) -> Sequence[Run]:
-    """The latest finished run of each of the feeds, by feed; runs that were overtaken do not count."""
+    """The latest finished run of each of the feeds, by feed; runs that were overtaken, and dry runs, do not count."""
     return _select(
         connection,
         """
         JOIN LATERAL (
             SELECT stream, run_id FROM run
-            WHERE feed = wanted.feed AND finished_at IS NOT NULL AND state <> 'skipped'
+            WHERE feed = wanted.feed AND finished_at IS NOT NULL AND state NOT IN ('skipped', 'dry_run')
             ORDER BY finished_at DESC LIMIT 1
         ) AS latest ON true
         JOIN run USING (stream, run_id)
@@ -106,10 +110,10 @@ def latest_finished(connection: Connection, feeds: Collection[str]) -> Sequence[
 
 
 def latest_decided(connection: Connection, feed: str) -> Run | None:
-    """The newest run of a feed that came as far as deciding about its slots."""
+    """The newest run of a feed that came as far as deciding about its slots; dry runs do not count."""
     found = _select(
         connection,
-        "WHERE feed = :feed AND decisions IS NOT NULL",
+        "WHERE feed = :feed AND decisions IS NOT NULL AND state <> 'dry_run'",
         order="ORDER BY started_at DESC, fence DESC LIMIT 1",
         feed=feed,
     )

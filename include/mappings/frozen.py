@@ -56,6 +56,19 @@ def version_of(frozen: bytes) -> str:
     return hashlib.sha256(frozen).hexdigest()
 
 
+def layout_version(frozen: bytes) -> str:
+    """A hash of how the files of a frozen mapping look; equal layouts have equal hashes, also in another release.
+
+    Raises:
+        StateDamaged: the bytes are not a frozen mapping.
+    """
+    try:
+        layout = json.loads(frozen)["layout"]
+    except (ValueError, KeyError, TypeError):
+        raise StateDamaged("A frozen mapping cannot be read.", next_step="restore the artifacts") from None
+    return hashlib.sha256(json.dumps(_filled(layout), sort_keys=True).encode()).hexdigest()
+
+
 def thaw(frozen: bytes) -> FeedMapping:
     """The exact inverse of :func:`freeze`; the version is computed from the bytes.
 
@@ -90,6 +103,13 @@ def _thawed(parts: dict[str, Any], version: str) -> FeedMapping:
         version=version,
         lists={setting: frozenset(words) for setting, words in parts["lists"].items()},
     )
+
+
+def _filled(value: Any) -> Any:
+    """A JSON value without its nulls: what a later release may say and this mapping does not."""
+    if isinstance(value, dict):
+        return {name: _filled(inner) for name, inner in value.items() if inner is not None}
+    return [_filled(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _plain(model: Strict | None) -> Any:

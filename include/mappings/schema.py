@@ -111,12 +111,17 @@ class Recipients(Strict):
 
 
 class Limits(Strict):
-    """When a delivery is held instead of sent."""
+    """When a delivery is held instead of sent (:mod:`include.plan.guards`).
+
+    Percentages count from ``floor`` rows on: ``deletes_percent`` and ``updates_percent`` of what the partner holds,
+    ``rejected_percent`` of the slots that should be delivered. ``deletes`` is a number of records, at any size.
+    """
 
     rejected_percent: float = Field(default=5, ge=0, le=100)
     deletes_percent: float = Field(default=20, ge=0, le=100)
     deletes: int = Field(default=500, ge=0)
     updates_percent: float = Field(default=30, ge=0, le=100)
+    floor: int = Field(default=10, ge=0)
 
 
 class Column(Strict):

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
-from include.duck import connect, decimal_text, literal, quoted, scan
+from include.duck import connect, decimal_text, literal, one_number, quoted, scan
 from include.errors import DataRejected
 from include.files import written_whole
 from include.plan.diff import instant
@@ -55,6 +55,7 @@ _TYPE_LETTERS = {
 class RowsPlan:
     """How many operations of each kind a plan holds, and how many records need none.
 
+    ``changed``: those of the updates that differ from what the partner holds; the others only repeat it.
     ``unchanged``: the partner holds them as they should be. ``refused``: they would be sent, had the partner not
     refused exactly this before. ``expired``: the keys of those that were acknowledged and are no longer wanted, because
     they left a rolling window.
@@ -62,6 +63,7 @@ class RowsPlan:
 
     adds: int
     updates: int
+    changed: int
     deletes: int
     unchanged: int
     refused: int
@@ -110,7 +112,8 @@ def plan_rows(
                    coalesce(w.slot_id, h.slot_id) AS slot_id,
                    {_verdict(held_columns, refresh, expired_before)} AS operation,
                    coalesce(w.record_sha256, h.record_sha256) AS record_sha256,
-                   h.remote_id
+                   h.remote_id,
+                   h.record_sha256 IS DISTINCT FROM w.record_sha256 AS differs
                    {_fields(columns, held_columns)}
               FROM (SELECT *, {_hash(columns)} AS record_sha256 FROM {scan(wanted)}) AS w
               FULL JOIN {held} AS h ON w.key = h.key
@@ -118,13 +121,17 @@ def plan_rows(
         counted: dict[str, int] = dict(
             db.execute("SELECT operation, count(*) FROM judged GROUP BY operation").fetchall()
         )
+        changed = one_number(db, "SELECT count(*) FROM judged WHERE operation = 'update' AND differs")
         expired = db.execute("SELECT key FROM judged WHERE operation = 'expired' ORDER BY key").fetchall()
         with written_whole(target, "plan.write_rows") as part:
-            operations = "SELECT * FROM judged WHERE operation IN ('add', 'update', 'delete') ORDER BY key"
+            operations = (
+                "SELECT * EXCLUDE (differs) FROM judged WHERE operation IN ('add', 'update', 'delete') ORDER BY key"
+            )
             db.execute(f"COPY ({operations}) TO {literal(str(part))} (FORMAT parquet, COMPRESSION zstd)")
     return RowsPlan(
         adds=counted.get("add", 0),
         updates=counted.get("update", 0),
+        changed=changed,
         deletes=counted.get("delete", 0),
         unchanged=counted.get("unchanged", 0),
         refused=counted.get("refused", 0),
@@ -160,7 +167,7 @@ def _row_of_text(record: Acknowledgement) -> dict[str, str | None]:
 
 
 def _check_columns(columns: Mapping[str, str], held_columns: Mapping[str, str]) -> None:
-    reserved = {"operation", "record_sha256", "remote_id"}.intersection(columns)
+    reserved = {"operation", "record_sha256", "remote_id", "differs"}.intersection(columns)
     if reserved or "slot_id" not in columns:
         raise DataRejected(f"The wanted snapshot lacks `slot_id`, or has reserved columns: {sorted(reserved)}.")
     missing = [name for name in _ACKNOWLEDGED if name not in held_columns]

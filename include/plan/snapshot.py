@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from include.duck import connect
 from include.errors import DataRejected
 from include.files import written_whole
+from include.plan.guards import lost_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     import pandas as pd
+    import pyarrow as pa
 
     from include.mappings.schema import RecordField
 
@@ -38,7 +41,6 @@ def write_snapshot(records: pd.DataFrame, fields: Mapping[str, RecordField], pat
             the column, never a value.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     kinds = _kinds(records, fields)
     arrays = [_array(records[name], name, kind) for name, kind in kinds.items()]
@@ -52,6 +54,29 @@ def write_snapshot(records: pd.DataFrame, fields: Mapping[str, RecordField], pat
             f"{repeated} record(s) repeat the key of another.",
             next_step="the integration's key does not tell its records apart: correct its transform",
         )
+    _write(table, path)
+
+
+def with_lost(wanted: Path, delta: Path, target: Path) -> int:
+    """Write ``wanted`` together with the records that ``delta`` would take from the partner for good.
+
+    So the adds and updates of a plan can be sent while its deletes are held. A slot's record under an old key goes all
+    the same: it is delivered under the new one. Returns how many records were kept.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    everything = pq.read_table(wanted)
+    with connect(beside=target) as db:
+        lost = db.sql(f"SELECT * EXCLUDE (action) FROM {lost_rows(delta, 'action')}").to_arrow_table()
+    kept = lost.select(everything.schema.names).cast(everything.schema)
+    _write(pa.concat_tables([everything, kept]), target)
+    return len(kept)
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    import pyarrow.parquet as pq
+
     ordered = table.sort_by("key").combine_chunks()
     with written_whole(path, "plan.write_snapshot") as part:
         pq.write_table(ordered, part, compression="zstd", store_schema=False)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.ledger.records import Counts
+from include.reasons import REASONS, names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -57,3 +58,14 @@ def slots_to_send(plan: Path, column: str) -> set[str]:
     table = pq.read_table(plan, columns=["slot_id", column])
     withdrawn = pc.equal(pc.utf8_lower(table[column]), "delete")
     return set(table.filter(pc.invert(withdrawn))["slot_id"].to_pylist())
+
+
+def rejected_within_limits(decisions: Path) -> int:
+    """How many slots were rejected for a reason that counts towards the feed's limit."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    reasons = pq.ParquetFile(decisions).read(columns=["reason"])["reason"]
+    limited = [name for name in names("rejected") if REASONS[name].limited]
+    return int(pc.sum(pc.is_in(reasons, pa.array(limited, reasons.type))).as_py() or 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from include.errors import CallboardError, DeliveryHeld, FencedOut
 from include.ledger import runs
@@ -33,22 +33,25 @@ def failed(
     That it failed is written down first: counting needs space on the disk, and that may be what is missing.
     """
     state: RunState = "failed"
+    reason = "failed"
+    left: dict[str, Any] = {"error": described(error)}
     if isinstance(error, FencedOut):
         state = "skipped"
     elif isinstance(error, DeliveryHeld):
-        state = "held"
+        state, reason = "held", "awaiting_approval"
+        left |= {"plan": error.plan, "artifacts": error.artifacts}
     with services.ledger("failed") as connection:
         claim = _claim(connection, feed, run_id, handed)
         if claim is None:
             runs.failed_before_claim(connection, feed, run_id, described(error))
         else:
-            runs.finish(connection, claim, state, error=described(error))
+            runs.finish(connection, claim, state, **left)
     if claim is not None and isinstance(handed, Decided):
         with suppress(CallboardError), services.artifacts.scratch(run_id) as folder:
-            standing = standing_after(integration, handed, services, folder)
+            standing = standing_after(integration, handed, services, folder, reason=reason)
             pending = standing.store(services, folder)
             with services.ledger("counted") as connection:
-                runs.finish(connection, claim, state, counts=standing.counts, standing=pending, error=described(error))
+                runs.finish(connection, claim, state, counts=standing.counts, standing=pending, **left)
     write_summary(services)
 
 

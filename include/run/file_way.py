@@ -2,57 +2,56 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from include.destinations.sftp import open_sftp
-from include.destinations.sftp_target import target_from_connection
-from include.errors import CallboardError, ConfigurationError, StateDamaged
+from include.errors import CallboardError, ConfigurationError
 from include.integration import Changes
-from include.ledger import deliveries, rows
+from include.ledger import approvals, deliveries, rows
 from include.ledger.records import NewDelivery, PayloadFile
 from include.plan.diff import DeltaCounts, diff
+from include.plan.guards import Effect, count_lost
+from include.plan.snapshot import with_lost
 from include.run.account import slots_to_send, standing
+from include.run.guarding import JUDGED_ANEW, Guarding, Judged
+from include.run.handed import Sent
+from include.run.outcome import Outcome, Preview
 from include.run.payload import freeze_payload, temp_name
 from include.run.sending import discard_uploads, drive
+from include.run.summary import delivered_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from include.destinations.files import FileSession
+    from include.errors import DeliveryHeld
     from include.integration import Integration
-    from include.ledger.records import Claim, Delivery
+    from include.ledger.records import Claim, Delivery, Head
     from include.mappings.schema import FeedMapping
     from include.run.account import Standing
     from include.run.handed import Decided
     from include.run.order import Order
     from include.run.services import Services
+    from include.run.sessions import Sessions
 
 
 @dataclass(frozen=True, slots=True)
-class Sessions:
-    """One session per destination and try: one authentication, however many files."""
+class Planned:
+    """What would be sent to a partner of files, before its guards.
 
-    stack: ExitStack
-    services: Services
-    opened: dict[tuple[str, str], FileSession] = field(default_factory=dict)
+    ``delta`` (None: nothing differs) is the difference from what the partner holds, record by record.
+    """
 
-    def to(self, destination: Mapping[str, str]) -> FileSession:
-        """The open session to a delivery's destination."""
-        place = destination["connection"], destination["folder"]
-        if place not in self.opened:
-            self.opened[place] = self.stack.enter_context(_session(destination, self.services))
-        return self.opened[place]
+    head: Head | None
+    seq: int
+    refused: frozenset[str]
+    delta: Path | None
+    counts: DeltaCounts
+    effect: Effect
 
-
-@contextmanager
-def _session(destination: Mapping[str, str], services: Services) -> Iterator[FileSession]:
-    details = services.connections(destination["connection"])
-    target = target_from_connection(details)
-    with open_sftp(target, destination["folder"]) as session:
-        yield session
+    @property
+    def nothing_changes(self) -> bool:
+        """The partner already holds what it should."""
+        return not (self.counts.adds or self.counts.updates or self.counts.deletes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,49 +67,56 @@ class Files:
     folder: Path
     sessions: Sessions
 
-    def deliver(self) -> Delivery | None:
-        """Settle, then send what differs, or the last delivery once more; None when the partner was sent nothing.
+    @property
+    def guarding(self) -> Guarding:
+        """The guards of this run."""
+        return Guarding(self.integration, self.mapping, self.decided, self.claim, self.services)
+
+    def deliver(self) -> Outcome:
+        """Settle, then send what differs, or the last delivery once more.
 
         A retry of a run whose delivery is already committed sends nothing more: above all no second baseline.
+
+        Raises:
+            DeliveryHeld: a guard stopped the difference; nothing was sent.
         """
         settled = self.settle()
         with self.services.ledger_reading() as connection:
             done = deliveries.committed_under(connection, self.claim)
         if done is not None:
-            return done
-        return (self.resend() if self.order.resend else self.send_difference()) or settled
+            return Outcome(self._sent(done))
+        if self.order.resend:
+            return Outcome(self._sent(self.resend()))
+        outcome = self.send_difference()
+        return outcome if outcome.sent or settled is None else replace(outcome, sent=self._sent(settled))
 
-    def standing(self) -> Standing:
-        """How every slot stands, from what the ledger says now.
-
-        Raises:
-            StateDamaged: a delivery is still in flight: the ledger and this step disagree.
-        """
-        with self.services.ledger_reading() as connection:
-            if deliveries.in_flight(connection, self.claim.stream) is not None:
-                raise StateDamaged(
-                    f"Feed {self.mapping.feed}: a delivery is still in flight after the run.",
-                    next_step="report this: the ledger and the step disagree",
-                )
-        return standing_of_files(self.decided, self.services, self.folder)
+    def preview(self) -> Preview:
+        """Work out what would be sent; the partner hears nothing, and nothing moves."""
+        planned = self.plan()
+        counts = Sent(adds=planned.counts.adds, updates=planned.counts.updates, deletes=planned.counts.deletes)
+        return Preview(planned.delta, counts, self.judge(planned))
 
     def settle(self) -> Delivery | None:
         """Finish what an earlier run left in flight, before anything new is computed; what was driven to its end.
 
-        PREPARED has published nothing: it is given up, and this run judges anew. STAGED and DELIVERED are driven on.
+        PREPARED and HELD have published nothing: they are given up, and this run judges anew. STAGED and DELIVERED are
+        driven on.
         """
         with self.services.ledger_reading() as connection:
             left = deliveries.in_flight(connection, self.claim.stream)
         if left is None:
             return None
-        if left.state in ("PREPARED", "HELD"):
+        if left.state == "HELD":  # its partner never heard of it
+            self.guarding.release(self.order, left)
+            return None
+        if left.state == "PREPARED":
             self._give_up(left)
             return None
         drive(left, self.claim, self.sessions.to(left.destination), self.services)
         return left
 
     def _give_up(self, left: Delivery) -> None:
-        reason = "a later run judged anew"
+        reason = JUDGED_ANEW
         try:
             discard_uploads(left, self.sessions.to(left.destination))
         except CallboardError as error:
@@ -120,56 +126,120 @@ class Files:
         with self.services.ledger("supersede") as connection:
             deliveries.supersede(connection, self.claim, left, reason)
 
-    def send_difference(self) -> Delivery | None:
-        """Send the difference between what the partner holds and what it should; None when there is nothing to send."""
+    def plan(self) -> Planned:
+        """Work out the difference between what the partner holds and what it should; nothing is sent or recorded."""
         extracted = self.decided.extracted
         with self.services.ledger_reading() as connection:
             head = deliveries.head(connection, self.claim.stream, extracted.span.epoch)
             seq = deliveries.next_seq(connection, self.claim.stream)
-            refused = {refusal.key for refusal in rows.refusals(connection, self.claim.stream)}
-        wanted = self.services.artifacts.path(self.decided.snapshot)
-        held = self.services.artifacts.path(head.snapshot) if head else None
+            refused = frozenset(refusal.key for refusal in rows.refusals(connection, self.claim.stream))
         delta = self.folder / "delta.parquet"
-        if head is not None and head.snapshot == self.decided.snapshot and not refused and not self.order.rebaseline:
+        if head is not None and head.snapshot == self.decided.snapshot and not refused:
             counts = DeltaCounts(0, 0, 0, unchanged=self.decided.records, expired=0)
-        else:
-            counts = diff(
-                held,
-                wanted,
-                delta,
-                refused=refused,
-                expired_before=extracted.span.expired_before,
-                everything=self.order.rebaseline,
+            effect = Effect(held=counts.unchanged, expired=0, wanted=counts.unchanged, lost=0, changed=0)
+            return Planned(head, seq, refused, None, counts, effect)
+        counts = self._difference(head, refused, delta)
+        lost = count_lost(delta, "action") if counts.deletes else 0
+        effect = Effect(
+            held=counts.updates + counts.deletes + counts.unchanged,
+            expired=counts.expired,
+            wanted=self.decided.records,
+            lost=lost,
+            changed=counts.updates + counts.deletes - lost,
+        )
+        return Planned(head, seq, refused, delta, counts, effect)
+
+    def judge(self, planned: Planned) -> Judged:
+        """What the guards say of a plan."""
+        return self.guarding.judge(planned.effect, head_seq=planned.head.seq if planned.head else approvals.NO_HEAD)
+
+    def send_difference(self) -> Outcome:
+        """Send the difference between what the partner holds and what it should, as far as the guards let it.
+
+        Raises:
+            DeliveryHeld: nothing was sent.
+        """
+        planned = self.plan()
+        changes = isinstance(self.integration.way, Changes)
+        if changes and planned.nothing_changes and not self.order.rebaseline:
+            return Outcome(None)
+        judged = self.judge(planned)
+        if judged.stopped:
+            raise self._hold(judged, planned)
+        snapshot, delta, counts, withheld = self.decided.snapshot, planned.delta, planned.counts, 0
+        if judged.withholds and delta is not None:
+            merged = self.folder / "merged.parquet"
+            withheld = with_lost(self.services.artifacts.path(snapshot), delta, merged)
+            snapshot = self.services.artifacts.put_file(merged).sha256
+        if withheld or self.order.rebaseline:
+            delta = self.folder / "sent.delta.parquet"
+            counts = self._difference(
+                planned.head, planned.refused, delta, wanted=snapshot, everything=self.order.rebaseline
             )
-        if isinstance(self.integration.way, Changes) and not (counts.adds or counts.updates or counts.deletes):
-            return None
         files = freeze_payload(
             self.integration.way,
             self.mapping,
-            extracted,
+            self.decided.extracted,
             claim=self.claim,
-            seq=seq,
-            wanted=wanted,
+            seq=planned.seq,
+            wanted=self.services.artifacts.path(snapshot),
             delta=delta,
             folder=self.folder,
             services=self.services,
         )
         if not files:
-            return None
-        return self._send(
-            NewDelivery(
-                seq=seq,
-                kind="new",
-                epoch=extracted.span.epoch,
-                mapping_version=extracted.mapping,
-                base_snapshot=head.snapshot if head and not self.order.rebaseline else None,
-                snapshot=self.decided.snapshot,
-                adds=counts.adds,
-                updates=counts.updates,
-                deletes=counts.deletes,
-                destination=self._destination(),
-                files=files,
-            )
+            return Outcome(None, judged)
+        new = self._new(planned, files, counts=counts, snapshot=snapshot)
+        sent = self._sent(self._send(replace(new, guards=judged.guards, withheld=withheld)))
+        if not withheld:
+            return Outcome(sent, judged)
+        held = self._hold(judged, planned)  # as before, and against the head that has just moved
+        held.artifacts = sent.files
+        return Outcome(sent, judged, held)
+
+    def _difference(
+        self,
+        head: Head | None,
+        refused: frozenset[str],
+        target: Path,
+        *,
+        wanted: str | None = None,
+        everything: bool = False,
+    ) -> DeltaCounts:
+        artifacts = self.services.artifacts
+        return diff(
+            artifacts.path(head.snapshot) if head else None,
+            artifacts.path(wanted or self.decided.snapshot),
+            target,
+            refused=refused,
+            expired_before=self.decided.extracted.span.expired_before,
+            everything=everything,
+        )
+
+    def _hold(self, judged: Judged, planned: Planned) -> DeliveryHeld:
+        return self.guarding.hold(judged, self._new(planned, ()), planned.delta, "action")
+
+    def _new(
+        self,
+        planned: Planned,
+        files: tuple[PayloadFile, ...],
+        *,
+        counts: DeltaCounts | None = None,
+        snapshot: str | None = None,
+    ) -> NewDelivery:
+        counts = counts or planned.counts
+        return NewDelivery(
+            seq=planned.seq,
+            kind="new",
+            epoch=self.decided.extracted.span.epoch,
+            mapping_version=self.decided.extracted.mapping,
+            base_snapshot=planned.head.snapshot if planned.head and not self.order.rebaseline else None,
+            snapshot=snapshot or self.decided.snapshot,
+            adds=counts.adds,
+            updates=counts.updates,
+            deletes=counts.deletes,
+            destination=self._destination(),
+            files=files,
         )
 
     def resend(self) -> Delivery:
@@ -212,6 +282,15 @@ class Files:
         drive(prepared, self.claim, session, self.services)
         return prepared
 
+    def _sent(self, delivery: Delivery) -> Sent:
+        return Sent(
+            seq=delivery.seq,
+            files=delivered_paths(delivery, self.services),
+            adds=delivery.adds,
+            updates=delivery.updates,
+            deletes=delivery.deletes,
+        )
+
     def _destination(self) -> dict[str, str]:
         destination = self.mapping.destination
         return {
@@ -221,7 +300,7 @@ class Files:
         }
 
 
-def standing_of_files(decided: Decided, services: Services, folder: Path) -> Standing:
+def standing_of_files(decided: Decided, services: Services, folder: Path, *, reason: str = "failed") -> Standing:
     """How the slots of a run stand with a partner that takes files: what its head holds as it should is delivered."""
     claim = decided.extracted.claim
     with services.ledger_reading() as connection:
@@ -233,4 +312,5 @@ def standing_of_files(decided: Decided, services: Services, folder: Path) -> Sta
     held = services.artifacts.path(head.snapshot) if head else None
     wanted = services.artifacts.path(decided.snapshot)
     diff(held, wanted, difference, refused={refusal.key for refusal in refusals})
-    return standing(decided, slots_to_send(difference, "action"), {refusal.slot_id for refusal in refusals})
+    missing, refused = slots_to_send(difference, "action"), {refusal.slot_id for refusal in refusals}
+    return standing(decided, missing, refused, reason=reason)

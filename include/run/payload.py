@@ -40,15 +40,15 @@ def freeze_payload(
     claim: Claim,
     seq: int,
     wanted: Path,
-    delta: Path,
+    delta: Path | None,
     folder: Path,
     services: Services,
 ) -> tuple[PayloadFile, ...]:
     """Render the snapshot or the delta as the mapping lays it out.
 
     The bytes depend on the extract, the mapping and the business clock alone; they are frozen by their hash, and a
-    retry
-    sends them again under the same final name. Empty when a `Changes` feed has nothing to tell its partner.
+    retry sends them again under the same final name. ``delta`` is None where nothing differs. Empty when a `Changes`
+    feed has nothing to tell its partner.
 
     Raises:
         ConfigurationError: the mapping has no layout or file name.
@@ -80,10 +80,10 @@ def temp_name(final: str, claim: Claim) -> str:
     return f".{final}.{claim.fence}-{claim.attempt}.part"
 
 
-def _parts(way: Way, mapping: FeedMapping, wanted: Path, delta: Path, folder: Path) -> Iterator[_Part]:
+def _parts(way: Way, mapping: FeedMapping, wanted: Path, delta: Path | None, folder: Path) -> Iterator[_Part]:
     template = mapping.destination.file_name or ""
-    if isinstance(way, Changes):
+    if isinstance(way, Changes) and delta is not None:
         for name, records in change_files(delta, mapping.settings, template, folder):
             yield _Part(name, records)
-    else:
+    elif not isinstance(way, Changes):
         yield _Part(template, wanted)

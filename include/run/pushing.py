@@ -15,12 +15,12 @@ from include.errors import DeliveryUncertain
 from include.ledger import rows
 from include.ledger.rows import UNKNOWN, Acknowledged, Intent
 from include.operations import Accepted, Operation, Refusal
+from include.plan.guards import Effect, count_lost, lost_slot_ids
 from include.plan.rows import plan_rows, write_acknowledged
 from include.run.account import slots_to_send, standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Literal
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from include.ledger.records import Claim
     from include.operations import Answer, RowSession
+    from include.plan.rows import RowsPlan
     from include.run.account import Standing
     from include.run.handed import Decided
     from include.run.services import Services
@@ -44,52 +45,76 @@ class Pushed:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedRows:
+    """What would be asked of a partner of records, before its guards: the operations (Parquet), and what they do."""
+
+    operations: Path
+    plan: RowsPlan
+    effect: Effect
+
+
+def plan_operations(
+    decided: Decided,
+    services: Services,
+    folder: Path,
+    *,
+    refresh: Literal["changed", "all"] = "changed",
+    offer_refused: bool = False,
+) -> PlannedRows:
+    """Work out what to ask of the partner, from what it acknowledged; nothing is asked or recorded.
+
+    ``refresh``: ``all`` sends the unchanged records too. ``offer_refused``: also what it refused and what has not
+    changed since. Acknowledged records that are no longer wanted and have left the run's window are not deleted.
+    """
+    stream, wanted = decided.extracted.claim.stream, services.artifacts.path(decided.snapshot)
+    operations = folder / "operations.parquet"
+    with services.ledger_reading() as connection:
+        refused = {refusal.key: refusal.record_sha256 for refusal in rows.refusals(connection, stream)}
+    plan = plan_rows(
+        _acknowledged(stream, wanted, services, folder),
+        wanted,
+        operations,
+        refresh=refresh,
+        refused={} if offer_refused else refused,
+        expired_before=decided.extracted.span.expired_before,
+    )
+    lost = count_lost(operations, "operation") if plan.deletes else 0
+    effect = Effect(
+        held=plan.updates + plan.deletes + plan.unchanged,
+        expired=len(plan.expired),
+        wanted=decided.records,
+        lost=lost,
+        changed=plan.changed + plan.deletes - lost,
+    )
+    return PlannedRows(operations, plan, effect)
+
+
+@dataclass(frozen=True, slots=True)
 class Records:
     """One try of bringing a partner to what it should hold; everything it needs to know, and nothing that changes."""
 
     claim: Claim
     session: RowSession
     services: Services
-    folder: Path
 
-    def push(
-        self,
-        wanted: Path,
-        *,
-        refresh: Literal["changed", "all"] = "changed",
-        offer_refused: bool = False,
-        expired_before: datetime | None = None,
-    ) -> Pushed:
-        """Bring the partner from what it acknowledged to the snapshot ``wanted``.
+    def push(self, planned: PlannedRows, *, deletes: bool = True) -> Pushed:
+        """Ask the partner for what was planned, record by record. Call :meth:`settle` before planning.
 
-        ``refresh``: ``all`` sends the unchanged records too. ``offer_refused``: also what it refused and what has not
-        changed since. ``expired_before`` (aware): acknowledged records that are no longer wanted and ended before are
-        not deleted, and are forgotten.
+        ``deletes=False`` keeps those deletes back whose slot is not added again under another key.
 
         Raises:
             DestinationUnavailable, DeliveryUncertain: what was answered until then is written down; try again.
             DeliveryRefused: the partner refuses us altogether.
             FencedOut: a newer run has started.
         """
-        self._settle()
-        operations = self.folder / "operations.parquet"
-        with self.services.ledger_reading() as connection:
-            refused = {refusal.key: refusal.record_sha256 for refusal in rows.refusals(connection, self.claim.stream)}
-        plan = plan_rows(
-            _acknowledged(self.claim.stream, wanted, self.services, self.folder),
-            wanted,
-            operations,
-            refresh=refresh,
-            refused={} if offer_refused else refused,
-            expired_before=expired_before,
-        )
-        if plan.expired:
+        if planned.plan.expired:
             with self.services.ledger("expire_rows") as connection:
-                rows.expire(connection, self.claim, plan.expired)
-        done = [self._perform(batch) for batch in _batches(operations, self.session.batch)]
+                rows.expire(connection, self.claim, planned.plan.expired)
+        kept = frozenset[str]() if deletes else frozenset(lost_slot_ids(planned.operations, "operation"))
+        done = [self._perform(batch) for batch in _batches(planned.operations, self.session.batch, kept)]
         return Pushed(sum(part.accepted for part in done), sum(part.refused for part in done))
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Look for every record whose answer was never written down, whoever asked."""
         with self.services.ledger_reading() as connection:
             left = rows.intents(connection, self.claim.stream)
@@ -164,7 +189,7 @@ class Records:
             rows.doubt(connection, self.claim, intents)
 
 
-def standing_of_rows(decided: Decided, services: Services, folder: Path) -> Standing:
+def standing_of_rows(decided: Decided, services: Services, folder: Path, *, reason: str = "failed") -> Standing:
     """How the slots of a run stand with a partner that takes records: those with an open operation are pending."""
     plan = folder / "pending.parquet"
     stream, wanted = decided.extracted.claim.stream, services.artifacts.path(decided.snapshot)
@@ -172,17 +197,23 @@ def standing_of_rows(decided: Decided, services: Services, folder: Path) -> Stan
     plan_rows(held, wanted, plan, expired_before=decided.extracted.span.expired_before)
     with services.ledger_reading() as connection:
         refused = {refusal.slot_id for refusal in rows.refusals(connection, stream)}
-    return standing(decided, slots_to_send(plan, "operation"), refused)
+    return standing(decided, slots_to_send(plan, "operation"), refused, reason=reason)
 
 
-def _batches(plan: Path, size: int) -> Iterator[list[Operation]]:
-    """The plan's operations: what frees something at the partner first, then what fills it."""
+def _batches(plan: Path, size: int, kept: Collection[str]) -> Iterator[list[Operation]]:
+    """The plan's operations: what frees something at the partner first, then what fills it.
+
+    The slots ``kept`` are not deleted.
+    """
+    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     table = pq.read_table(plan)
     is_delete = pc.equal(table["operation"], "delete")
-    for part in (table.filter(is_delete), table.filter(pc.invert(is_delete))):
+    deletes = table.filter(is_delete)
+    deletes = deletes.filter(pc.invert(pc.is_in(deletes["slot_id"], pa.array(kept, deletes["slot_id"].type))))
+    for part in (deletes, table.filter(pc.invert(is_delete))):
         for start in range(0, part.num_rows, size):
             yield [_operation(row) for row in part.slice(start, size).to_pylist()]
 

@@ -111,6 +111,7 @@ def test_a_partner_that_does_as_it_is_told_holds_what_is_wanted(tmp_path, pair, 
     assert plan == RowsPlan(
         adds=len((due - refused_now) - held.keys()),
         updates=len((due - refused_now) & held.keys()),
+        changed=sum(held[key] != wanted[key] for key in (due - refused_now) & held.keys()),
         deletes=len(held.keys() - wanted.keys() - expired),
         unchanged=len(wanted) - len(due),
         refused=len(due & refused_now),

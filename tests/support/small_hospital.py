@@ -1,7 +1,8 @@
 """A hospital small enough to hold in one's head, with both feeds, for tests that deliver for real.
 
 Two departments in two time zones, eight people, six assignments, one published pay period of 2026-03-01 to 2026-03-14
-(the night of the spring change is in it) and a draft one behind it.
+(the night of the spring change is in it) and a draft one behind it. It is so small that a few edits are a large part of
+it: its feeds have no limits in percent.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ EPIC_YAML = """\
 integration: epic_on_call_finder
 personnel_id: custom1
 destination: {{folder: {folder}}}
+limits: {{rejected_percent: 100, deletes_percent: 100, updates_percent: 100}}
 """
 EPIC_CSV = """\
 assignment_id,ignore,epic_team_id,team_name,role,note_prefix,team_comment,call_order,include_assignment_information
@@ -41,6 +43,7 @@ KRONOS_YAML = """\
 integration: kronos_workforce_dimensions
 personnel_id: custom2
 destination: {{folder: {folder}}}
+limits: {{rejected_percent: 100, deletes_percent: 100, updates_percent: 100}}
 settings: {{recurrence: {{anchor: 2026-03-01, days: 14}}}}
 """
 KRONOS_CSV = """\

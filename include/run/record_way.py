@@ -1,0 +1,123 @@
+"""Records to a partner: settle what is in doubt, judge the plan, ask for each record. The `Rows` way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from include.errors import ConfigurationError
+from include.integration import Rows, Sftp
+from include.ledger import deliveries, rows
+from include.ledger.records import NewDelivery
+from include.run.guarding import Guarding
+from include.run.handed import Sent
+from include.run.outcome import Outcome, Preview
+from include.run.pushing import Records, plan_operations
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from include.errors import DeliveryHeld
+    from include.integration import Integration
+    from include.ledger.records import Claim
+    from include.mappings.schema import FeedMapping
+    from include.operations import RowDestination
+    from include.run.guarding import Judged
+    from include.run.handed import Decided
+    from include.run.order import Order
+    from include.run.pushing import PlannedRows
+    from include.run.services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class RecordWay:
+    """One try of pushing records; everything it needs to know, and nothing that changes."""
+
+    integration: Integration
+    mapping: FeedMapping
+    decided: Decided
+    claim: Claim
+    order: Order
+    services: Services
+    folder: Path
+
+    @property
+    def guarding(self) -> Guarding:
+        """The guards of this run."""
+        return Guarding(self.integration, self.mapping, self.decided, self.claim, self.services)
+
+    def deliver(self) -> Outcome:
+        """Bring the partner to what it should hold, as far as the guards let it.
+
+        Raises:
+            DeliveryHeld: a guard stopped the plan; nothing was asked of the partner.
+            ConfigurationError: there is no file that could be sent again.
+        """
+        if self.order.resend:
+            raise ConfigurationError(
+                f"Feed {self.mapping.feed} sends records, not files: there is no delivery to send again.",
+                next_step=f"`./callboard rebaseline {self.mapping.feed}` sends every record again",
+            )
+        with self.services.ledger_reading() as connection:
+            left = deliveries.in_flight(connection, self.claim.stream)
+            doubtful = rows.intents(connection, self.claim.stream)
+        if left is not None:  # only what was held: records are in flight one by one
+            self.guarding.release(self.order, left)
+        if not doubtful:  # then a plan that is stopped does not even sign in
+            self._judged(self.plan())
+        details = self.services.connections(self.mapping.destination.connection)
+        with self._destination().session(details, self.mapping.settings) as session:
+            records = Records(self.claim, session, self.services)
+            if doubtful:
+                records.settle()
+            planned = self.plan()
+            judged = self._judged(planned)
+            pushed = records.push(planned, deletes=not judged.withholds)
+        held = self._hold(judged, planned) if judged.withholds and planned.effect.lost else None
+        return Outcome(Sent() if pushed.accepted or pushed.refused else None, judged, held)
+
+    def preview(self) -> Preview:
+        """Work out what would be asked for; the partner hears nothing, and nothing moves."""
+        planned = self.plan()
+        counts = Sent(adds=planned.plan.adds, updates=planned.plan.updates, deletes=planned.plan.deletes)
+        return Preview(planned.operations, counts, self.guarding.judge(planned.effect))
+
+    def plan(self) -> PlannedRows:
+        """Work out what to ask of the partner; nothing is asked or recorded."""
+        refresh = self.integration.way.refresh if isinstance(self.integration.way, Rows) else "changed"
+        return plan_operations(
+            self.decided,
+            self.services,
+            self.folder,
+            refresh="all" if self.order.rebaseline else refresh,
+            offer_refused=self.order.rebaseline,
+        )
+
+    def _judged(self, planned: PlannedRows) -> Judged:
+        judged = self.guarding.judge(planned.effect)
+        if judged.stopped:
+            raise self._hold(judged, planned)
+        return judged
+
+    def _hold(self, judged: Judged, planned: PlannedRows) -> DeliveryHeld:
+        with self.services.ledger_reading() as connection:
+            seq = deliveries.next_seq(connection, self.claim.stream)
+        held = NewDelivery(
+            seq=seq,
+            kind="new",
+            epoch=self.decided.extracted.span.epoch,
+            mapping_version=self.decided.extracted.mapping,
+            base_snapshot=None,
+            snapshot=self.decided.snapshot,
+            adds=planned.plan.adds,
+            updates=planned.plan.updates,
+            deletes=planned.plan.deletes,
+            destination={"connection": self.mapping.destination.connection, "folder": "", "publish": "records"},
+            files=(),
+        )
+        return self.guarding.hold(judged, held, planned.operations, "operation")
+
+    def _destination(self) -> RowDestination:
+        if isinstance(self.integration.destination, Sftp):
+            raise ConfigurationError(f"Integration {self.integration.slug}: records do not go to a file server.")
+        return self.integration.destination
