@@ -141,7 +141,40 @@ class DeliveryHeld(CallboardError):
         self.plan = plan
 
 
+class Unforeseen(CallboardError):
+    """An error that nobody foresaw, told by its class and place alone: its own text may quote anything. Report it."""
+
+    retryable = True
+    summary = "Something unforeseen happened"
+
+
 class FencedOut(CallboardError):
     """A newer run of the feed has started; this one must not touch anything. No incident: the run is skipped."""
 
     summary = "A newer run took over"
+
+
+def shielded(error: BaseException) -> CallboardError:
+    """The error as it may be logged, mailed and shown: without the texts of other libraries, which may quote a row.
+
+    An error of ours loses what it was raised from. Any other becomes :class:`Unforeseen`: its class and the place in
+    our code where it arose.
+    """
+    if not isinstance(error, CallboardError):
+        error = Unforeseen(
+            f"{type(error).__name__} at {_place(error)}.",
+            next_step="report this place; the task tries again, and nothing was lost",
+        )
+    error.__cause__ = error.__context__ = None
+    return error
+
+
+def _place(error: BaseException) -> str:
+    """Name the innermost line of ours in a traceback, ``include/run/transform.py:43``."""
+    place, step = "an unknown place", error.__traceback__
+    while step is not None:
+        _, found, below = step.tb_frame.f_code.co_filename.rpartition("/include/")
+        if found and "site-packages" not in step.tb_frame.f_code.co_filename:
+            place = f"include/{below}:{step.tb_lineno}"
+        step = step.tb_next
+    return place

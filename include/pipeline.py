@@ -196,11 +196,11 @@ class _Steps:
         except errors.FencedOut as overtaken:
             self._ended(overtaken, given, services)
             raise AirflowSkipException(str(overtaken)) from overtaken
-        except Exception as error:
-            retried = not isinstance(error, errors.CallboardError) or error.retryable
-            if not retried or _is_last_try():
-                self._ended(error, given, services)
-            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it goes on as one of ours
+            shielded = errors.shielded(error)
+            if not shielded.retryable or _is_last_try():
+                self._ended(shielded, given, services)
+            raise shielded from None  # Airflow writes the whole chain of errors into its log
 
     def _ended(self, error: Exception, given: Extracted | Decided | None, services: Services) -> None:
         from include.run.failure import failed

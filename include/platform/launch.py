@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from include.platform.state import State
 
 _LOOK_SECONDS = 0.25
-_HEALTHY_SECONDS = 180
-_PARSED_SECONDS = 180
+# Generous: a process that does not stay up is noticed by itself, and a busy machine imports slowly.
+_HEALTHY_SECONDS = 600
+_PARSED_SECONDS = 600
 _COMPONENTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 

@@ -14,6 +14,7 @@ import time
 
 from airflow.executors.local_executor import LocalExecutor
 
+from include.platform.kernel_lock import KernelLock
 from include.platform.leftovers import end_idle_workers_of_dead_schedulers
 
 _LIBRARIES = (
@@ -43,13 +44,29 @@ log = logging.getLogger(__name__)
 
 
 class WarmLocalExecutor(LocalExecutor):
-    """A LocalExecutor whose workers are born with the libraries of the steps."""
+    """A LocalExecutor whose workers are born with the libraries of the steps, and may die without taking it along.
+
+    One idle worker waits for work, holding the queue's lock; the others wait for the lock. Airflow's lock stays locked
+    when its holder is killed (the kernel does that when memory runs out): from then on no task runs, without a word.
+    """
 
     def start(self) -> None:
         """Import, then fork the pool."""
         end_idle_workers_of_dead_schedulers()
         preload()
         super().start()
+
+    def end(self) -> None:
+        """Let running tasks finish, and end the workers; nothing where somebody wanted an end before the start."""
+        if hasattr(self, "activity_queue"):
+            super().end()
+
+    def _spawn_workers_with_gc_freeze(self, spawn_number: int) -> None:
+        for queue in (self.activity_queue, self.result_queue):
+            for name in ("_rlock", "_wlock"):
+                if not isinstance(getattr(queue, name), KernelLock):
+                    setattr(queue, name, KernelLock())
+        super()._spawn_workers_with_gc_freeze(spawn_number)
 
 
 def preload() -> None:

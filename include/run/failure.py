@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from include.errors import CallboardError, DeliveryHeld, FencedOut
+from include.errors import CallboardError, DeliveryHeld, FencedOut, shielded
 from include.ledger import runs
 from include.ledger.records import Claim
 from include.run.deliver import standing_after
@@ -69,12 +69,12 @@ def failed_unless_recorded(feed: str, run_id: str, services: Services) -> None:
 
 
 def described(error: BaseException | None) -> str:
-    """One line for the ledger: ours as it is; a foreign error by its class alone, since its text may hold anything."""
+    """One line for the ledger; a foreign error is told by its class and place, since its text may hold anything."""
     if error is None:
         return "The task's process was killed."
     if isinstance(error, CallboardError):
         return f"{error.summary}: {error}"
-    return f"Unexpected {type(error).__name__}; the task's log has the details."
+    return described(shielded(error))
 
 
 def _claim(connection: Connection, feed: str, run_id: str, handed: Extracted | Decided | None) -> Claim | None:

@@ -327,6 +327,46 @@ def test_rebaseline_sends_everything_again_under_a_new_name(platform):
     assert partner_holds(platform) == held == should_hold(platform, row["run_id"])
 
 
+def test_two_fifths_of_the_slots_gone_are_held_until_they_are_back(platform):
+    file = platform.delivered_files(FOLDERS[SECOND])[0]
+    before = file.read_bytes()
+    slots = sorted(line["SourceSlotID"] for line in rows_of(file))
+    gone = slots[: len(slots) * 2 // 5]
+    platform.sql("schedule_dsn", "CREATE TABLE kept AS SELECT * FROM schedules WHERE slot_id = ANY(%s)", gone)
+    platform.sql("schedule_dsn", "DELETE FROM schedules WHERE slot_id = ANY(%s)", gone)
+    code, planned = platform.callboard("run", SECOND, "--dry-run")
+    assert (code, planned["state"]) == (0, "dry_run")
+    assert planned["error"].startswith("It would be held: ")
+    assert {(each["action"], each["slot_id"]) for each in planned["plan"]} == {("delete", slot) for slot in gone}
+    assert platform.summary()[SECOND]["run_id"] != planned["run_id"]
+    code, row = platform.callboard("run", SECOND)
+    assert (code, row["state"], row["artifacts"]) == (1, "held", [])
+    assert row["extracted"] == sum(row[name] for name in COUNTS[1:])
+    assert file.read_bytes() == before
+    code, shown = platform.callboard("approve", SECOND, "--show")
+    assert (code, shown["run_id"], shown["plan"]) == (0, row["run_id"], planned["plan"])
+
+    platform.sql("schedule_dsn", "INSERT INTO schedules SELECT * FROM kept")
+    platform.sql("schedule_dsn", "DROP TABLE kept")
+    code, row = platform.callboard("run", SECOND)
+    assert (code, row["state"]) == (0, "delivered")
+    assert file.read_bytes() == before
+    code, error = platform.callboard("approve", SECOND)
+    assert (code, set(error)) == (1, {"error", "message", "next_step", "faults"})
+
+
+def test_a_new_layout_is_approved_by_airflows_user(platform):
+    mapping = platform.mappings / f"{SECOND}.yaml"
+    layout = "layout: {columns: [{header: Who, field: provider_id}, {header: SourceSlotID, field: source_slot_id}]}"
+    mapping.write_text(f"{mapping.read_text('utf-8')}\n{layout}\n", "utf-8")
+    assert platform.callboard("run", SECOND)[1]["state"] == "held"
+    code, row = platform.callboard("approve", SECOND)
+    assert (code, row["state"]) == (0, "delivered")
+    assert set(rows_of(platform.var / row["artifacts"][0])[0]) == {"Who", "SourceSlotID"}
+    user = platform.access["airflow"]["user"]
+    assert platform.sql("ledger_dsn", "SELECT approved_by, used_by FROM approval") == [(user, row["run_id"])]
+
+
 def test_mappings_check_names_the_broken_feed_alone(platform):
     code, checked = platform.callboard("mappings", "check")
     assert code == 1

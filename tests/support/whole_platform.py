@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 READY = "Running. Ctrl-C"
-START_SECONDS = 300
+START_SECONDS = 900
 T = TypeVar("T")
 _MARK = b"CALLBOARD_PLATFORM="
 
