@@ -25,7 +25,7 @@ from include.mappings.tables import Table, read_table, read_words, validity_faul
 from include.mappings.wording import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from include.mappings.schema import Status
@@ -83,6 +83,7 @@ def load_feed(folder: Path, feed: str) -> FeedMapping:
         near = nearest(feed, names) if names else "the folder holds no feed"
         raise MappingError([Fault(f"{feed}.yaml", None, None, f"there is no feed {feed!r}: {near}")])
     loaded = _load(folder, feed)
+    loaded.faults += _shared_destination(loaded, _others_of_its_place(folder, names, loaded))
     if loaded.mapping is None or loaded.faults:
         raise MappingError(loaded.faults, next_step=_NEXT_STEP)
     return loaded.mapping
@@ -98,8 +99,14 @@ def check_all(folder: Path, known_assignments: Collection[str] | None = None) ->
     """
     used: set[str] = set()
     checked = []
-    for feed in _names(folder):
-        loaded = _load(folder, feed)
+    everything = [_load(folder, feed) for feed in _names(folder)]
+    by_place: dict[tuple[str, str, str] | None, list[FeedMapping]] = {}
+    for loaded in everything:
+        if loaded.reading.mapping is not None:
+            by_place.setdefault(_place(loaded.reading.mapping), []).append(loaded.reading.mapping)
+    for loaded in everything:
+        feed = loaded.reading.feed
+        loaded.faults += _shared_destination(loaded, by_place.get(_place(loaded.reading.mapping), ()))
         used |= loaded.files
         if _integration(loaded.reading) is None:
             message = "belongs to no integration: no Dag runs it, and none tells of these faults"
@@ -215,6 +222,43 @@ def _load(folder: Path, feed: str) -> _Loaded:
         mapping = replace(reading.mapping, table=rows, side_tables=side_tables, personnel_id_roster=roster, lists=lists)
         loaded.mapping = replace(mapping, version=version_of(freeze(mapping)))
     return loaded
+
+
+def _others_of_its_place(folder: Path, names: Collection[str], loaded: _Loaded) -> Iterator[FeedMapping]:
+    """The other feeds that might write this feed's file; of a thousand files only those that mention its folder."""
+    place = _place(loaded.reading.mapping)
+    if place is not None:
+        mentioned = place[1].strip("/").encode()
+        for name in names:
+            if name != loaded.reading.feed and mentioned in (folder / f"{name}.yaml").read_bytes() + name.encode():
+                other = read_feed(folder, name).mapping
+                if other is not None:
+                    yield other
+
+
+def _shared_destination(loaded: _Loaded, others: Iterable[FeedMapping]) -> Iterator[Fault]:
+    """Two feeds would take turns in writing one file. The one at fault is a test feed, or else the later by name."""
+    mine = loaded.reading.mapping
+    place = _place(mine)
+    for other in others:
+        if mine is None or place is None or other.feed == mine.feed or _place(other) != place:
+            continue
+        if _precedence(mine) > _precedence(other):
+            line = loaded.reading.document.line(("destination",)) if loaded.reading.document else None
+            message = f"'destination' is {other.feed}'s too: both would write {place[2]} in {place[1]}"
+            yield Fault(loaded.reading.name, line, None, message)
+
+
+def _place(mapping: FeedMapping | None) -> tuple[str, str, str] | None:
+    """Where a feed's files go and how they are called, as far as it has files."""
+    if mapping is None or mapping.destination.file_name is None:
+        return None
+    parts = [part for part in (mapping.destination.folder or "").split("/") if part not in ("", ".")]
+    return mapping.destination.connection, "/" + "/".join(parts), mapping.destination.file_name
+
+
+def _precedence(mapping: FeedMapping) -> tuple[bool, str]:
+    return mapping.environment != "production", mapping.feed
 
 
 def _words(folder: Path, loaded: _Loaded, name: str | None, column: str, key: tuple[str, ...]) -> frozenset[str] | None:

@@ -111,12 +111,11 @@ def _has_ended(api: AirflowApi, feed: str, run_id: str, row: dict[str, Any] | No
 
 
 def read_summary(file: Path) -> dict[str, dict[str, Any]]:
-    """`summary.json` by feed; empty while there is none."""
+    """`summary.json` by feed; empty while there is none, or if it is damaged: the next run of a feed writes it anew."""
     try:
-        rows = json.loads(file.read_bytes())
-    except FileNotFoundError:
+        return {row["feed"]: row for row in json.loads(file.read_bytes())}
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return {}
-    return {row["feed"]: row for row in rows}
 
 
 def table_rows(

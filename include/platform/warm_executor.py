@@ -66,7 +66,7 @@ class WarmLocalExecutor(LocalExecutor):
             for name in ("_rlock", "_wlock"):
                 if not isinstance(getattr(queue, name), KernelLock):
                     setattr(queue, name, KernelLock())
-        super()._spawn_workers_with_gc_freeze(spawn_number)
+        super()._spawn_workers_with_gc_freeze(spawn_number)  # type: ignore[no-untyped-call]
 
 
 def preload() -> None:

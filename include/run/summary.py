@@ -47,7 +47,11 @@ def write_summary(services: Services) -> None:
 def _replace(file: Path, rows: list[dict[str, Any]]) -> None:
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        draft.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        with draft.open("w", encoding="utf-8") as written:
+            json.dump(rows, written, indent=1)
+            written.write("\n")
+            written.flush()
+            os.fsync(written.fileno())
         with effect("summary.rename"):
             draft.replace(file)
     except OSError as error:

@@ -12,6 +12,7 @@ from include.mappings.schemas import schema_for
 from include.plan.snapshot import write_snapshot
 from include.run.handed import Decided, Validated
 from include.run.validate import frozen_mapping, loaded_extract
+from include.transforms.writable import only_writable
 
 if TYPE_CHECKING:
     from include.frames import SlotExtract, Transformed
@@ -39,6 +40,7 @@ def transform(integration: Integration, validated: Validated, services: Services
             mapped=pd.read_parquet(services.artifacts.path(validated.mapped)),
         ),
     )
+    result = only_writable(result, schema_for(mapping.integration).record, mapping.layout)
     _account_for_every_slot(result, extract, extracted.feed)
     with services.artifacts.scratch(extracted.claim.run_id) as folder:
         decisions, snapshot = folder / "decisions.parquet", folder / "snapshot.parquet"

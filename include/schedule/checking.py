@@ -237,7 +237,8 @@ class _Judge:
     def __init__(self, column: Column, known: Known) -> None:
         self._column = column
         self._convert = converter(column)
-        self._targets = known.keys[column.references[0]] if column.references else None
+        # Absent where the file it refers to is itself to be mended: then its references are judged with the mended one.
+        self._targets = known.keys.get(column.references[0]) if column.references else None
         self._good: dict[str, str] = {}
         self._wrong: dict[str, str] = {}
 

@@ -78,7 +78,7 @@ def head(world: World, slug: str):
 
 def on_call_slots(world: World) -> list[str]:
     """The slots in the on-call file now."""
-    lines = (world.partner / EPIC / "oncall.csv").read_text("utf-8").splitlines()[1:]
+    lines = (world.partner / EPIC / "oncall.csv").read_text("latin-1").splitlines()[1:]
     return [line.rpartition(",")[2] for line in lines if line.rpartition(",")[2].startswith("S")]
 
 
@@ -281,6 +281,21 @@ def test_a_file_that_looks_different_is_held_once(guarded):
     assert tried(guarded, EPIC, APPROVE) is None
     assert (guarded.partner / EPIC / "oncall.csv").read_bytes().startswith(b"Who;From;Slot\r\n")
     assert tried(guarded, EPIC) is None
+
+
+def test_a_note_that_the_encoding_cannot_write_rejects_its_slot_and_no_other(world):
+    mapping = world.services.settings.mappings / f"{EPIC}.yaml"
+    mapping.write_text(f"{mapping.read_text('utf-8')}layout: {{encoding: latin-1}}\n", "utf-8")
+    tried(world, EPIC)
+    slots = on_call_slots(world)
+    sql(world, "UPDATE schedules SET note = 'Türe 7' WHERE slot_id = %s", slots[0])
+    sql(world, "UPDATE schedules SET note = 'call \u260e' WHERE slot_id = %s", slots[1])
+    assert tried(world, EPIC) is None
+    assert set(on_call_slots(world)) == set(slots) - {slots[1]}
+    answer = explain_slot(world.services, EPIC, slots[1])
+    assert (answer.outcome, answer.reason) == ("rejected", "value_refused")
+    assert "notes" in (answer.detail or "")
+    assert row(world, EPIC)["rejected"] == 1
 
 
 def test_a_dry_run_shows_every_record_and_sends_nothing(guarded, partner_server):

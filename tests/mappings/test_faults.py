@@ -34,7 +34,8 @@ IN_YAML = [
     Case("unknown key", EPIC + "personel_id_pattern: x\n",
          "epic.yaml:3: unknown key 'personel_id_pattern': did you mean 'personnel_id_pattern'?"),
     Case("unknown key, nothing near", EPIC + "limits:\n  zzz: 1\n",
-         "epic.yaml:4: unknown key 'limits.zzz': known are: deletes, deletes_percent, rejected_percent, updates_percent"),
+         "epic.yaml:4: unknown key 'limits.zzz': known are: deletes, deletes_percent, floor, rejected_percent, "
+         "updates_percent"),
     Case("unknown key without a value", EPIC + "scedule:\n", "epic.yaml:3: unknown key 'scedule': did you mean 'schedule'?"),
     Case("unknown key below", EPIC + "destination:\n  conection: sftp\n",
          "epic.yaml:4: unknown key 'destination.conection': did you mean 'connection'?"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from include.errors import ConfigurationError
+from include.errors import ConfigurationError, MappingError
 from include.mappings.changes import ChangeSettings
 from include.mappings.loader import check_all, feeds, load_feed
 from include.mappings.schemas import schema_for, slugs
@@ -250,6 +250,29 @@ def test_a_folder_that_is_not_there_is_a_wrong_setting(tmp_path: Path) -> None:
 def test_an_unknown_integration_names_the_nearest() -> None:
     with pytest.raises(ConfigurationError, match="did you mean 'epic_on_call_finder'"):
         schema_for("epic_oncall_finder")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "faulty"),
+    [
+        # A test feed must not write over production, whatever the two are called.
+        ("epic", "a_trial", "a_trial"),
+        ("epic", "zulu", "zulu"),
+    ],
+)
+def test_two_feeds_may_not_write_one_file(folder: Folder, first: str, second: str, faulty: str) -> None:
+    folder.epic(feed=first)
+    trial = "environment: test\n" if second == "a_trial" else ""
+    folder.epic(f"{folder.epic_yaml}{trial}destination: {{folder: /{first}/}}\n", feed=second)
+    [(feed, faults)] = [(each.feed, each.faults) for each in check_all(folder.path) if each.faults]
+    assert feed == faulty
+    assert [(fault.file, fault.line) for fault in faults] == [(f"{faulty}.yaml", 5 if trial else 4)]
+    assert f"is {first}'s too" in faults[0].message
+    with pytest.raises(MappingError, match="too: both would write"):
+        load_feed(folder.path, faulty)
+    assert load_feed(folder.path, first).feed == first  # the other one is left alone
+    folder.epic(f"{folder.epic_yaml}destination: {{folder: /{first}, file_name: other.csv}}\n", feed=second)
+    assert load_feed(folder.path, second).feed == second
 
 
 def test_warnings_are_not_faults(folder: Folder) -> None:

@@ -74,6 +74,18 @@ CASES = [
     case(
         "no header", "memberships", "emp_id,department_id,is_primary\n", "", fault("memberships", 1, None, "no header")
     ),
+    # What others refer to: they are judged with the mended file.
+    case(
+        "no byte of a parent", "departments", SMALL_HOSPITAL["departments"], "", fault("departments", 1, None, "empty")
+    ),
+    case(
+        "a parent without its key",
+        "departments",
+        "department_id,",
+        "departmnt_id,",
+        fault("departments", 1, "departmnt_id", "did you mean department_id"),
+        fault("departments", 1, "department_id", "missing"),
+    ),
     case("no byte", "tallies", SMALL_HOSPITAL["tallies"], "", fault("tallies", 1, None, "empty")),
     # form
     case("too few fields", "personnel", "008,Bo Two,DO,", "008,Bo Two", fault("personnel", 3, None, "2 fields")),
