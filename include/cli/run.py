@@ -10,7 +10,6 @@ import typer
 from include.cli.installation import local_services
 from include.cli.output import print_facts, print_json
 from include.errors import ConfigurationError
-from include.platform.airflow_api import FINISHED, AirflowApi
 from include.settings import var_folder
 
 if TYPE_CHECKING:
@@ -46,6 +45,7 @@ def rebaseline_command(feed: Feed, wait: Wait = 900, as_json: AsJson = False) ->
 
 
 def _run(feed: str, conf: dict[str, Any], wait: int, *, as_json: bool) -> None:
+    from include.platform.airflow_api import FINISHED, AirflowApi
     from include.run.summary import summary_row
 
     deadline = time.monotonic() + wait
