@@ -38,3 +38,8 @@ def business_now() -> datetime:
 def business_date(now: datetime, zone: str) -> date:
     """The calendar date at ``now`` in the IANA zone ``zone``."""
     return now.astimezone(ZoneInfo(zone)).date()
+
+
+def business_time(moment: datetime) -> datetime:
+    """What the business clock showed at the real ``moment`` (aware): a frozen one always shows the same."""
+    return business_now() if os.environ.get("CALLBOARD_NOW") else moment

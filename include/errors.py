@@ -84,6 +84,12 @@ class ConfigurationError(CallboardError):
     summary = "The configuration is wrong"
 
 
+class UnknownName(CallboardError):
+    """Somebody asked about a feed, run, person or slot that is not there. Correct the question."""
+
+    summary = "There is no such thing"
+
+
 class StateDamaged(CallboardError):
     """Something that Callboard wrote is not as it was written: an artifact, the state directory. Restore it."""
 

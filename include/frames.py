@@ -124,7 +124,8 @@ class Transformed:
     """What a transform answers.
 
     ``decisions``: one row per extracted slot: ``slot_id``, ``outcome`` (see :data:`Outcome`), ``reason`` (null when
-    included), ``detail`` (never a person's data).
+    included), ``detail`` (never a person's data), ``also`` (the reasons that would hold if the first one were mended,
+    joined by ", "; null for none).
     ``records``: what the partner should hold: ``key``, ``slot_id`` and the integration's record fields, ordered by
     ``key``; keys are unique. A slot may have several records (one-to-many), never none while it is ``included``.
     """

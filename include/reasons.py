@@ -226,6 +226,13 @@ _ALL = (
         "Look at the failed run; the next run that succeeds delivers the record.",
         CUSTOMER_IT,
     ),
+    Reason(
+        "under_way",
+        "pending",
+        "The run that decided to deliver this record has not ended yet.",
+        "Nothing to do: look again when the run has ended.",
+        NOBODY,
+    ),
     # Not extracted: never seen by the run, and explained all the same.
     Reason(
         "unpublished",
@@ -238,7 +245,7 @@ _ALL = (
         "outside_window",
         "not_extracted",
         "The slot lies outside the days that this feed delivers.",
-        "Nothing to do: it is delivered when its day comes into the feed's window or pay period.",
+        "Nothing to do: the detail says when it comes, or was, among the days of the feed's window or pay period.",
         NOBODY,
     ),
     Reason(
@@ -254,6 +261,13 @@ _ALL = (
         "The slot belongs to a department that this feed does not serve.",
         "Add the department to the feed if it should be served.",
         ANALYST,
+    ),
+    Reason(
+        "not_yet_read",
+        "not_extracted",
+        "The slot was entered, or became visible, after the feed's last run had read the schedule.",
+        "Nothing to do: the next run reads it.",
+        NOBODY,
     ),
 )
 

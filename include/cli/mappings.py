@@ -11,7 +11,6 @@ import typer
 from include.cli.installation import schedule_dsn
 from include.cli.output import print_json
 from include.errors import ConfigurationError
-from include.mappings.loader import check_all
 from include.settings import mappings_folder
 
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Read every mapping and print what is wrong, with file and line. Fails if anything is."""
+    from include.mappings.loader import check_all
+
     known = _assignments()
     place = folder or mappings_folder()
     checked = check_all(place, known)

@@ -10,8 +10,6 @@ import typer
 from include.cli.installation import local_services
 from include.cli.output import print_facts, print_json, print_table
 from include.errors import ConfigurationError
-from include.platform.airflow_api import FINISHED, AirflowApi
-from include.run.plans import held_run
 from include.settings import var_folder
 
 if TYPE_CHECKING:
@@ -70,6 +68,8 @@ def approve_command(
 
     The approval counts for 24 hours. Who approved is on record with Airflow and in the ledger.
     """
+    from include.run.plans import held_run
+
     services = local_services()
     held = held_run(services, feed)
     if show:
@@ -79,6 +79,7 @@ def approve_command(
 
 
 def _run(feed: str, conf: dict[str, Any], wait: int, *, as_json: bool) -> None:
+    from include.platform.airflow_api import FINISHED, AirflowApi
     from include.run.summary import summary_row
 
     deadline = time.monotonic() + wait

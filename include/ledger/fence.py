@@ -15,7 +15,10 @@ from include.ledger.records import Claim
 
 
 def claim(connection: Connection, stream: str, feed: str, run_id: str) -> Claim:
-    """Take the fence for ``run_id`` and open (or reopen, on a retry) its row in the run table."""
+    """Take the fence for ``run_id`` and open its row in the run table.
+
+    A run that begins again (a retry, a cleared run) reads the schedule anew: nothing of what it decided before stands.
+    """
     fence = connection.execute(
         text(
             """
@@ -31,7 +34,9 @@ def claim(connection: Connection, stream: str, feed: str, run_id: str) -> Claim:
             """
             INSERT INTO run (stream, run_id, feed, fence) VALUES (:stream, :run_id, :feed, :fence)
             ON CONFLICT (stream, run_id) DO UPDATE
-            SET fence = :fence, state = 'running', error = NULL, finished_at = NULL
+            SET fence = :fence, state = 'running', error = NULL, started_at = now(), finished_at = NULL,
+                decisions = NULL, snapshot = NULL, standing = NULL,
+                extracted = 0, delivered = 0, pending = 0, excluded = 0, rejected = 0
             """
         ),
         {"stream": stream, "feed": feed, "run_id": run_id, "fence": fence},

@@ -20,6 +20,7 @@ from include.ledger.fence import hold
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from include.ledger.records import Claim
 
@@ -57,13 +58,14 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """One record that the partner refused, and how often it was offered."""
+    """One record that the partner refused, how often it was offered as it is, and since when (UTC) it is refused."""
 
     key: str
     slot_id: str
     record_sha256: str
     reason: str
     attempts: int
+    first_at: datetime
 
 
 def acknowledged(connection: Connection, stream: str) -> Iterator[Acknowledged]:
@@ -230,7 +232,7 @@ def refusals(connection: Connection, stream: str) -> list[Refused]:
     rows = connection.execute(
         text(
             """
-            SELECT key, slot_id, record_sha256, reason, attempts FROM refusal
+            SELECT key, slot_id, record_sha256, reason, attempts, first_at FROM refusal
             WHERE stream = :stream ORDER BY key COLLATE "C"
             """
         ),

@@ -12,6 +12,7 @@ from include.ledger.records import Claim, Counts, Run, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
 
 _COUNTS = ("extracted", "delivered", "pending", "excluded", "rejected")
 
@@ -110,14 +111,34 @@ def latest_finished(connection: Connection, feeds: Collection[str]) -> Sequence[
 
 
 def latest_decided(connection: Connection, feed: str) -> Run | None:
-    """The newest run of a feed that came as far as deciding about its slots; dry runs do not count."""
+    """The newest run of a feed that came as far as deciding about its slots, was not overtaken and meant to deliver."""
     found = _select(
         connection,
-        "WHERE feed = :feed AND decisions IS NOT NULL AND state <> 'dry_run'",
+        "WHERE feed = :feed AND decisions IS NOT NULL AND state NOT IN ('skipped', 'dry_run')",
         order="ORDER BY started_at DESC, fence DESC LIMIT 1",
         feed=feed,
     )
     return found[0] if found else None
+
+
+def decided_before(connection: Connection, feed: str, moment: datetime | None = None) -> Run | None:
+    """The run of a feed whose decisions stood last at ``moment`` (aware; None: now), runs that go on aside."""
+    found = _select(
+        connection,
+        """
+        WHERE feed = :feed AND decisions IS NOT NULL AND state NOT IN ('skipped', 'dry_run')
+        AND finished_at <= coalesce(CAST(:moment AS timestamptz), now())
+        """,
+        order="ORDER BY finished_at DESC, fence DESC LIMIT 1",
+        feed=feed,
+        moment=moment,
+    )
+    return found[0] if found else None
+
+
+def known_feeds(connection: Connection) -> Collection[str]:
+    """Every feed that ever ran, whether there still is a mapping for it or not."""
+    return connection.execute(text("SELECT DISTINCT feed FROM stream ORDER BY feed")).scalars().all()
 
 
 def successor(connection: Connection, stream: str, run_id: str) -> str | None:

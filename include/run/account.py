@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from include.duck import connect, literal, scan
 from include.ledger.records import Counts
 from include.reasons import REASONS, names
 
@@ -33,6 +34,18 @@ class Standing:
         table = {"slot_id": pa.array(self.pending.keys(), text), "reason": pa.array(self.pending.values(), text)}
         pq.write_table(pa.table(table), file, compression="zstd")
         return services.artifacts.put_file(file).sha256
+
+
+def read_standing(file: Path, slot_ids: Collection[str]) -> dict[str, str]:
+    """Read from a stored standing which of the slots are pending, and why.
+
+    Raises:
+        ConfigurationError, StateDamaged: the file is missing, or not as it was written.
+    """
+    wanted = ", ".join(literal(slot_id) for slot_id in slot_ids) or "NULL"
+    with connect(beside=file) as db:
+        found = db.execute(f"SELECT slot_id, reason FROM {scan(file)} WHERE slot_id IN ({wanted})").fetchall()
+    return dict(found)
 
 
 def standing(

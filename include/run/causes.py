@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from include.clock import business_now
 from include.plan.guards import count_soon, lost_slot_ids
 from include.reasons import REASONS
+from include.run.decisions import read_decisions
 from include.sources.fates import fates_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from include.mappings.schema import FeedMapping
@@ -57,28 +57,16 @@ def causes_of(lost: Lost, mapping: FeedMapping, decided: Decided, services: Serv
     if not lost.slot_ids:
         return []
     found: Counter[tuple[str, str]] = Counter()
-    seen = set()
-    for slot_id, reason in _decided(lost.slot_ids, services.artifacts.path(decided.decisions)):
-        seen.add(slot_id)
+    about = read_decisions(services.artifacts.path(decided.decisions), lost.slot_ids).about
+    for decision in about.values():
+        reason = decision.reason or "changed"
         found[reason, _detail(reason, mapping)] += 1
-    for fate in fates_of(services.settings.schedule_dsn, lost.slot_ids - seen):
+    for fate in fates_of(services.settings.schedule_dsn, lost.slot_ids - about.keys()):
         found[fate.cause, fate.detail] += fate.count
     ordered = found.most_common()
     causes = [{"cause": cause, "count": count, "detail": detail} for (cause, detail), count in ordered[:_SHOWN]]
     rest = sum(count for _, count in ordered[_SHOWN:])
     return [*causes, {"cause": "other", "count": rest, "detail": "Several other causes."}] if rest else causes
-
-
-def _decided(slot_ids: frozenset[str], decisions: Path) -> Iterable[tuple[str, str]]:
-    """The lost slots that this run did extract, and why it leaves them out."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    table = pq.ParquetFile(decisions).read(columns=["slot_id", "reason"])
-    table = table.filter(pc.is_in(table["slot_id"], pa.array(slot_ids, table["slot_id"].type)))
-    for row in table.to_pylist():
-        yield row["slot_id"], row["reason"] or "changed"
 
 
 def _detail(reason: str, mapping: FeedMapping) -> str:

@@ -10,6 +10,7 @@ from include.ledger import runs
 from include.ledger.records import Counts
 from include.mappings.schemas import schema_for
 from include.plan.snapshot import write_snapshot
+from include.run.decisions import write_decisions
 from include.run.handed import Decided, Validated
 from include.run.validate import frozen_mapping, loaded_extract
 from include.transforms.writable import only_writable
@@ -44,7 +45,7 @@ def transform(integration: Integration, validated: Validated, services: Services
     _account_for_every_slot(result, extract, extracted.feed)
     with services.artifacts.scratch(extracted.claim.run_id) as folder:
         decisions, snapshot = folder / "decisions.parquet", folder / "snapshot.parquet"
-        result.decisions.to_parquet(decisions, index=False, compression="zstd")
+        write_decisions(result.decisions, extract, decisions)
         write_snapshot(result.records, schema_for(mapping.integration).record, snapshot)
         outcomes = result.decisions["outcome"].value_counts()
         decided = Decided(

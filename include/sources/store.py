@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Cursor = psycopg.Cursor[tuple[Any, ...]]
 
-_ID_COLUMNS = ("unique_id", "custom1", "custom2", "custom3", "custom4")
+ID_COLUMNS = ("unique_id", "custom1", "custom2", "custom3", "custom4")
 
 # Sorted by code points on every server, whatever its collation.
 _SLOTS = """
@@ -95,7 +95,7 @@ def extract_slots(dsn: str, folder: Path, *, personnel_id: str, span: Span, now:
         DataRejected: a department's time zone is unknown to Python.
         SourceNotReady: the store could not be read.
     """
-    id_query, system = _ids(personnel_id)
+    ids, system = id_query(personnel_id)
     held: Counter[str] = Counter()
     scheduled: Counter[str] = Counter()
 
@@ -110,7 +110,7 @@ def extract_slots(dsn: str, folder: Path, *, personnel_id: str, span: Span, now:
         slots = copy_to_parquet(
             cursor, _SLOTS.format(source=f"{source} AND {_PUBLISHED}"), values, files["slots"], slot_schema(), count
         )
-        copy_to_parquet(cursor, _PEOPLE.format(ids=id_query), values | _listed(held), files["people"], people_schema())
+        copy_to_parquet(cursor, _PEOPLE.format(ids=ids), values | _listed(held), files["people"], people_schema())
         copy_to_parquet(cursor, _ASSIGNMENTS, _listed(scheduled), files["assignments"], assignment_schema())
     return StoreExtract(**files, slot_count=slots, window_begins=window_begins)
 
@@ -183,9 +183,9 @@ def _snapshot(dsn: str) -> Iterator[Cursor]:
             yield cursor
 
 
-def _ids(personnel_id: str) -> tuple[str, str | None]:
+def id_query(personnel_id: str) -> tuple[str, str | None]:
     """Return the query of everybody's ID (``emp_id``, ``value``) and the system that it is parameterised with."""
-    if personnel_id in _ID_COLUMNS:
+    if personnel_id in ID_COLUMNS:
         return f"SELECT emp_id, nullif({personnel_id}, '') AS value FROM schedule.personnel", None
     kind, _, system = personnel_id.partition(".")
     if kind == "ids" and system:
@@ -193,7 +193,7 @@ def _ids(personnel_id: str) -> tuple[str, str | None]:
         return query, system
     raise ConfigurationError(
         f"personnel_id {personnel_id!r} names no ID of people.",
-        next_step=f"write one of {', '.join(_ID_COLUMNS)}, or ids.<system>",
+        next_step=f"write one of {', '.join(ID_COLUMNS)}, or ids.<system>",
     )
 
 

@@ -70,12 +70,12 @@ def decide(lines: Lines, findings: Iterable[Finding]) -> tuple[pd.DataFrame, Lin
     its decision is true at each of them; of an included slot, the clean lines are.
 
     Returns:
-        the decisions (``slot_id``, ``outcome``, ``reason``, ``detail``; one row per slot, by slot ID) and the lines to
-        deliver.
+        the decisions (``slot_id``, ``outcome``, ``reason``, ``detail``, ``also``; one row per slot, by slot ID) and the
+        lines to deliver. ``also`` names what else would keep a slot that is left out, in order of precedence.
     """
     import numpy as np
 
-    rank, detail = _first_reasons(lines, findings)
+    rank, detail, found = _first_reasons(lines, findings)
     clean = rank == _CLEAN
     rejected = np.array([*(reason.outcome == "rejected" for reason in REASONS.values()), False])[rank]
     refused, deliverable = _slots_of(lines, rejected), _slots_of(lines, clean)
@@ -88,23 +88,45 @@ def decide(lines: Lines, findings: Iterable[Finding]) -> tuple[pd.DataFrame, Lin
         of_slot[lines.slot_places[hit][::-1]] = detail[hit][::-1]
         choose = decisions.exclude if REASONS[name].outcome == "excluded" else decisions.reject
         choose(_slots_of(lines, hit), name, of_slot if detail[hit].any() else None)
-    return decisions.finish(), lines.only(clean & ~refused[lines.slot_places])
+    decided = decisions.finish()
+    return decided.assign(also=_other_reasons(lines, found, decided)), lines.only(clean & ~refused[lines.slot_places])
 
 
-def _first_reasons(lines: Lines, findings: Iterable[Finding]) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
-    """For each line its first reason's place in REASONS (``_CLEAN``: none), and that finding's detail."""
+def _first_reasons(
+    lines: Lines, findings: Iterable[Finding]
+) -> tuple[NDArray[np.int64], NDArray[np.object_], NDArray[np.int64]]:
+    """For each line its first reason's place in REASONS (``_CLEAN``: none), its detail, and all places as bits."""
     import numpy as np
     import pandas as pd
 
     rank = np.full(len(lines), _CLEAN)
     detail = np.full(len(lines), None, dtype=object)
+    found = np.zeros(len(lines), dtype="int64")
     for finding in findings:
         place = _NAMES.index(finding.reason)
-        earlier = np.asarray(finding.lines, dtype=bool) & (place < rank)
+        hit = np.asarray(finding.lines, dtype=bool)
+        found[hit] |= 1 << place
+        earlier = hit & (place < rank)
         rank[earlier] = place
         said = finding.detail
         detail[earlier] = said.to_numpy(dtype=object)[earlier] if isinstance(said, pd.Series) else said
-    return rank, detail
+    return rank, detail, found
+
+
+def _other_reasons(lines: Lines, found: NDArray[np.int64], decided: pd.DataFrame) -> pd.Series[str]:
+    """For each slot that is left out, what was found about its lines beside its reason; null for nothing.
+
+    ``found``: for each line the places in REASONS of what was found about it, as bits.
+    """
+    import numpy as np
+    import pandas as pd
+
+    of_slots = np.zeros(len(lines.slots), dtype="int64")
+    np.bitwise_or.at(of_slots, lines.slot_places, found)
+    told = decided["reason"].map({name: 1 << place for place, name in enumerate(_NAMES)}).fillna(-1).astype("int64")
+    others, patterns = pd.factorize(of_slots & ~told.to_numpy())
+    words = [", ".join(name for place, name in enumerate(_NAMES) if bits >> place & 1) or None for bits in patterns]
+    return pd.Series(pd.array(words, dtype="str").take(others), index=decided.index)
 
 
 def _slots_of(lines: Lines, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -189,11 +189,11 @@ CLEAN, IGNORED, HALF = (0, None), (2, "assignment_ignored"), (3, "mapping_incomp
 @pytest.mark.parametrize(
     ("rows", "decision", "keys"),
     [
-        ([CLEAN, HALF], ["rejected", "mapping_incomplete", "role"], []),
-        ([HALF, IGNORED], ["rejected", "mapping_incomplete", "role"], []),
-        ([CLEAN, IGNORED], ["included", None, None], ["100|1|S1"]),
-        ([IGNORED, CLEAN], ["included", None, None], ["100|1|S1"]),
-        ([IGNORED, IGNORED], ["excluded", "assignment_ignored", None], []),
+        ([CLEAN, HALF], ["rejected", "mapping_incomplete", "role", None], []),
+        ([HALF, IGNORED], ["rejected", "mapping_incomplete", "role", "assignment_ignored"], []),
+        ([CLEAN, IGNORED], ["included", None, None, None], ["100|1|S1"]),
+        ([IGNORED, CLEAN], ["included", None, None, None], ["100|1|S1"]),
+        ([IGNORED, IGNORED], ["excluded", "assignment_ignored", None, None], []),
     ],
 )
 def test_of_several_targets_the_worst_outcome_wins(
@@ -242,11 +242,12 @@ def test_slots_are_decided_as_a_naive_reading_of_their_lines_says(lines: list[li
         number += len(own)
         if rejected or not clean:
             line, why = min((rejected or first).items(), key=lambda each: REASONS_OF_LINES.index(each[1]))
-            expected.append((REASONS[why].outcome, why, f"line {line}"))
+            others = sorted(set().union(*own) - {why}, key=REASONS_OF_LINES.index)
+            expected.append((REASONS[why].outcome, why, f"line {line}", ", ".join(others) or None))
         else:
-            expected.append(("included", None, None))
+            expected.append(("included", None, None, None))
             kept += clean
-    assert [tuple(plain(row)) for row in decisions[["outcome", "reason", "detail"]].to_numpy()] == expected
+    assert [tuple(plain(row)) for row in decisions[["outcome", "reason", "detail", "also"]].to_numpy()] == expected
     places = list(zip(joined.slot_places, joined.row_places, strict=True))
     assert list(zip(delivered.slot_places, delivered.row_places, strict=True)) == [places[n] for n in kept]
 

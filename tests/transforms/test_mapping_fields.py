@@ -75,7 +75,7 @@ def test_every_column_and_every_setting_has_a_case_in_which_it_changes_something
 @pytest.mark.parametrize(("slug", "field"), [(slug, field) for slug in SLUGS for field in schema_for(slug).required])
 def test_a_required_field_that_is_empty_rejects_the_slot_and_is_named(slug: str, field: str, tmp_path: Path) -> None:
     result = transformed(loaded(tmp_path / "after", slug, mapping_cases(slug).row | {field: ""}))
-    assert result.decisions.iloc[0].tolist() == ["S1", "rejected", "mapping_incomplete", field]
+    assert result.decisions.iloc[0].tolist()[:4] == ["S1", "rejected", "mapping_incomplete", field]
     assert len(result.records) == 0
 
 
