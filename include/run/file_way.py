@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 from include.destinations.sftp import open_sftp
 from include.destinations.sftp_target import target_from_connection
-from include.errors import CallboardError, ConfigurationError, StateDamaged
+from include.errors import CallboardError, ConfigurationError, DeliveryRefused, StateDamaged
 from include.integration import Changes
 from include.ledger import deliveries, rows
 from include.ledger.records import NewDelivery, PayloadFile
+from include.mappings.file_names import is_numbered
+from include.mappings.schema import DONE_SUFFIX
 from include.plan.diff import DeltaCounts, diff
 from include.run.account import slots_to_send, standing
 from include.run.payload import freeze_payload, temp_name
-from include.run.sending import discard_uploads, drive
+from include.run.publishing import publishing
+from include.run.sending import discard_uploads, drive, stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,7 +44,7 @@ class Sessions:
 
     def to(self, destination: Mapping[str, str]) -> FileSession:
         """The open session to a delivery's destination."""
-        place = destination["connection"], destination["folder"]
+        place = _place(destination)
         if place not in self.opened:
             self.opened[place] = self.stack.enter_context(_session(destination, self.services))
         return self.opened[place]
@@ -97,22 +100,34 @@ class Files:
     def settle(self) -> Delivery | None:
         """Finish what an earlier run left in flight, before anything new is computed; what was driven to its end.
 
-        PREPARED has published nothing: it is given up, and this run judges anew. STAGED and DELIVERED are driven on.
+        PREPARED has published nothing: it is given up, and this run judges anew, unless its way of publishing finishes
+        what was begun. STAGED and DELIVERED are driven on.
         """
         with self.services.ledger_reading() as connection:
             left = deliveries.in_flight(connection, self.claim.stream)
         if left is None:
             return None
+        if left.state == "PREPARED" and publishing(left.destination).finishes:
+            left = self._staged_after_all(left)
         if left.state in ("PREPARED", "HELD"):
             self._give_up(left)
             return None
         drive(left, self.claim, self.sessions.to(left.destination), self.services)
         return left
 
+    def _staged_after_all(self, left: Delivery) -> Delivery:
+        """Finish the upload of a delivery whose name may hold no other bytes; as it is, where the partner says no."""
+        if _place(left.destination) != _place(self._destination()):
+            return left
+        try:
+            return stage(left, self.claim, self.sessions.to(left.destination), self.services)
+        except DeliveryRefused:
+            return left
+
     def _give_up(self, left: Delivery) -> None:
         reason = "a later run judged anew"
         try:
-            discard_uploads(left, self.sessions.to(left.destination))
+            discard_uploads(left, self.sessions.to(left.destination), self.services)
         except CallboardError as error:
             if dict(left.destination) == self._destination():
                 raise  # this run needs the same partner: let it say so
@@ -214,11 +229,19 @@ class Files:
 
     def _destination(self) -> dict[str, str]:
         destination = self.mapping.destination
-        return {
+        frozen = {
             "connection": destination.connection,
             "folder": destination.folder or "/",
             "publish": destination.publish or "posix_rename",
         }
+        if destination.publish == "done_marker":
+            frozen["done_suffix"] = destination.done_suffix or DONE_SUFFIX
+            frozen["replace"] = "false" if is_numbered(destination.file_name or "") else "true"
+        return frozen
+
+
+def _place(destination: Mapping[str, str]) -> tuple[str, str]:
+    return destination["connection"], destination["folder"]
 
 
 def standing_of_files(decided: Decided, services: Services, folder: Path) -> Standing:
