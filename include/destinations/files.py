@@ -1,8 +1,8 @@
 """What the deliver step needs of a place that takes files: small enough for another transport to stand in.
 
-The caller keeps the order: ``upload`` under a temporary name and verify, record that in the ledger, ``publish``, record
-that. A session works in one folder of the partner and takes plain names, so that a temporary name always lies beside
-its final one: only there is a rename one step.
+The caller keeps the order: write and verify what nobody takes yet, record that in the ledger, make it visible (rename
+it, or mark it), record that. A session works in one folder of the partner and takes plain names, so that a temporary
+name always lies beside its final one: only there is a rename one step.
 """
 
 from __future__ import annotations
@@ -44,8 +44,21 @@ class FileSession(Protocol):
             DeliveryUncertain: what arrived is not as long as what was sent. Upload again.
         """
 
-    def sha256(self, name: str) -> str:
-        """Read a file back and hash it (hex)."""
+    def complete(self, local: Path, name: str) -> bool:
+        """Write ``local`` under a name that no other bytes are ever written under, and verify its size.
+
+        Goes on where an earlier try stopped. Never truncates or removes: whoever else writes here, writes the same
+        bytes at the same places. ``False``: something else is under that name; nothing was changed.
+
+        Raises:
+            DeliveryUncertain: what arrived is not as long as what was sent, or the file appeared or vanished meanwhile.
+        """
+
+    def begun(self, local: Path, name: str) -> int | None:
+        """Count the bytes under ``name`` (0 if there is none) if ``local`` begins with them; ``None`` if not."""
+
+    def sha256(self, name: str) -> str | None:
+        """Read a file back and hash it (hex). ``None``: the partner said "no such file"."""
 
     def publish(self, temp: str, final: str, *, replace: bool) -> bool:
         """Rename in one step: readers see the old file or the whole new one.
@@ -57,6 +70,13 @@ class FileSession(Protocol):
                 happened. Look before repeating.
         """
 
+    def mark(self, name: str) -> None:
+        """Create an empty file, or leave the one that is there.
+
+        Raises:
+            DeliveryUncertain: the answer was lost; it may have happened. Look before repeating.
+        """
+
     def remove(self, name: str) -> bool:
         """Remove a file of ours; ``False`` if it was not there."""
 
@@ -64,7 +84,7 @@ class FileSession(Protocol):
         """List the names in the folder that start with ``prefix``, sorted."""
 
     def make_folder(self) -> None:
-        """Create the folder if it is missing; what lies above it is the partner's to create."""
+        """Create what is missing of the folder and of those above it."""
 
     def evidence(self) -> Mapping[str, str]:
         """Tell for the receipt whom we talked to: ``place``, ``folder``, ``server`` (its software), ``host_key``."""

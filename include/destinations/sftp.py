@@ -1,4 +1,4 @@
-"""Files on an SFTP server, published by rename: :class:`~include.destinations.files.FileSession` over paramiko.
+"""Files on an SFTP server: :class:`~include.destinations.files.FileSession` over paramiko.
 
 What a session does when something breaks is told in docs/runbooks/sftp-profiles.md; the tests in tests/destinations/
 hold it against OpenSSH and against the sandbox's server.
@@ -7,27 +7,22 @@ hold it against OpenSSH and against the sandbox's server.
 from __future__ import annotations
 
 import hashlib
-import posixpath
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from include.destinations import sftp_wire as wire
-from include.destinations.files import RemoteFile
+from include.destinations.sftp_requests import SftpRequests, said
 from include.effects import effect
-from include.errors import (
-    CallboardError,
-    ConfigurationError,
-    DeliveryRefused,
-    DeliveryUncertain,
-    DestinationUnavailable,
-)
+from include.errors import CallboardError, ConfigurationError, DeliveryRefused, DeliveryUncertain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
     from pathlib import Path
+    from typing import BinaryIO
 
     import paramiko
 
+    from include.destinations.files import RemoteFile
     from include.destinations.sftp_target import SftpTarget
 
 _CHUNK = 32 * 1024  # what every server takes in one request
@@ -52,18 +47,8 @@ def open_sftp(target: SftpTarget, folder: str) -> Iterator[SftpSession]:
         yield SftpSession(target, folder, opened)
 
 
-class SftpSession:
-    """One open connection. Its methods are described in :class:`~include.destinations.files.FileSession`.
-
-    After an unanswered request the connection is closed: nothing follows on a connection that is in doubt.
-    """
-
-    def __init__(self, target: SftpTarget, folder: str, opened: wire.Wire) -> None:
-        self._target = target
-        self._folder = folder or "."
-        self._wire = opened
-        self._client = opened.client
-        self._lost_errors = wire.lost_connection_errors()
+class SftpSession(SftpRequests):
+    """One open connection. Its methods are described in :class:`~include.destinations.files.FileSession`."""
 
     def evidence(self) -> Mapping[str, str]:
         """Tell for the receipt whom we talked to."""
@@ -78,48 +63,67 @@ class SftpSession:
         """Look at a file; ``None`` only if the server said "no such file"."""
         return self._stat(self._path(name))
 
-    def _stat(self, path: str) -> RemoteFile | None:
-        try:
-            with self._asking("looking at", path):
-                found = self._client.stat(path)
-        except wire.SftpStatus as no:
-            if no.code == wire.NO_SUCH_FILE:
-                return None
-            raise self._refusal("looking at", path, no) from no
-        return RemoteFile(found.st_size, found.st_mtime)
-
     def upload(self, local: Path, temp: str) -> RemoteFile:
         """Write ``local`` under the temporary name, and verify its size."""
         path = self._path(temp)
         if self._stat(path) is not None:
             self.remove(temp)
-        with effect("sftp.upload"):
+        with effect("sftp.upload"), local.open("rb") as source:
             try:
-                size = self._write(local, path)
+                self._write(source, self._created(path), path, _BURST)
             except wire.SftpStatus as no:
                 with suppress(CallboardError):  # what arrived must not fill the partner's disk
                     self.remove(temp)
                 raise self._refusal("writing", path, no) from no
-        return self._verified(path, size)
+        return self._verified(local, path)
 
-    def sha256(self, name: str) -> str:
-        """Read a file back and hash it; one round trip for each 32 KiB."""
+    def complete(self, local: Path, name: str) -> bool:
+        """Write what is missing of ``local`` under a name of its own; ``False`` if something else is there."""
         path = self._path(name)
-        digest = hashlib.sha256()
-        try:
-            with self._asking("opening", path):
-                file = self._client.open(path, "rb")
+        there = self._stat(path) is not None
+        begun = self.begun(local, name)
+        if begun is None:
+            return False
+        with effect("sftp.upload"), local.open("rb") as source:
             try:
-                while True:
-                    with self._asking("reading", path):
-                        chunk = file.read(_CHUNK)
-                    if not chunk:
-                        break
-                    digest.update(chunk)
-            finally:
-                with self._asking("closing", path):
-                    file.close()
+                target = self._opened(path, "r+") if there else self._created(path)
+                source.seek(begun)
+                target.seek(begun)
+                # No request before the last one is answered: what is there never has a gap.
+                self._write(source, target, path, _CHUNK)
+            except wire.SftpStatus as no:
+                if there is not (self._stat(path) is not None):
+                    raise DeliveryUncertain(
+                        f"SFTP {self._target.place}: {path} appeared or vanished while it was being written.",
+                        next_step="nothing; the next try looks what is there",
+                    ) from no
+                raise self._refusal("writing", path, no) from no
+        self._verified(local, path)
+        return True
+
+    def begun(self, local: Path, name: str) -> int | None:
+        """Count the bytes under a name if they are the first ones of ``local``; ``None`` if they are not."""
+        path, begun = self._path(name), 0
+        try:
+            with local.open("rb") as source, closing(self._content(path)) as content:
+                for chunk in content:
+                    if source.read(len(chunk)) != chunk:
+                        return None
+                    begun += len(chunk)
         except wire.SftpStatus as no:
+            if no.code != wire.NO_SUCH_FILE:
+                raise self._refusal("reading", path, no) from no
+        return begun
+
+    def sha256(self, name: str) -> str | None:
+        """Read a file back and hash it; one round trip for each 32 KiB."""
+        path, digest = self._path(name), hashlib.sha256()
+        try:
+            for chunk in self._content(path):
+                digest.update(chunk)
+        except wire.SftpStatus as no:
+            if no.code == wire.NO_SUCH_FILE:
+                return None
             raise self._refusal("reading", path, no) from no
         return digest.hexdigest()
 
@@ -136,6 +140,15 @@ class SftpSession:
         except wire.SftpStatus as no:
             return self._not_renamed(source, target, no, replace=replace)
         return True
+
+    def mark(self, name: str) -> None:
+        """Create an empty file, or leave the one that is there."""
+        path = self._path(name)
+        try:
+            with effect("sftp.mark"), self._asking("marking", path, lost=DeliveryUncertain):
+                self._client.open(path, "w").close()
+        except wire.SftpStatus as no:
+            raise self._refusal("marking", path, no) from no
 
     def remove(self, name: str) -> bool:
         """Remove a file of ours; ``False`` if it was not there."""
@@ -158,48 +171,64 @@ class SftpSession:
             raise self._refusal("listing", self._folder, no) from no
 
     def make_folder(self) -> None:
-        """Create the folder if it is missing; what lies above it is the partner's to create."""
-        if self._stat(self._folder) is not None:
-            return
-        try:
-            with effect("sftp.mkdir"), self._asking("creating", self._folder):
-                self._client.mkdir(self._folder)
-        except wire.SftpStatus as no:
-            if self._stat(self._folder) is None:  # else somebody else was faster
-                raise self._refusal("creating", self._folder, no) from no
-
-    def _write(self, local: Path, path: str) -> int:
-        size = 0
-        with local.open("rb") as source:
+        """Create what is missing of the folder and of those above it."""
+        missing = []
+        path = self._folder.rstrip("/")
+        while path not in ("", ".") and self._stat(path) is None:
+            missing.append(path)
+            path = posixpath.dirname(path).rstrip("/")
+        for folder in reversed(missing):
             try:
-                target = self._create(path)
+                with effect("sftp.mkdir"), self._asking("creating", folder):
+                    self._client.mkdir(folder)
             except wire.SftpStatus as no:
-                if no.code != wire.NO_SUCH_FILE:
-                    raise
-                self.make_folder()
-                target = self._create(path)
-            try:
-                while burst := source.read(_BURST):
-                    with self._asking("writing", path):
-                        # paramiko drops the answers to pipelined writes, a full disk among them, unless a write that
-                        # is not pipelined follows: that one collects them all.
-                        target.set_pipelined(True)
-                        target.write(burst[:-_CHUNK])
-                        target.set_pipelined(False)
-                        target.write(burst[-_CHUNK:])
-                    size += len(burst)
-            finally:
-                target.set_pipelined(False)
-                with self._asking("closing", path):
-                    target.close()
-        return size
+                if self._stat(folder) is None:  # else somebody else was faster
+                    raise self._refusal("creating", folder, no) from no
 
-    def _create(self, path: str) -> paramiko.SFTPFile:
-        with self._asking("creating", path):
-            return self._client.open(path, "wx")
+    def _content(self, path: str) -> Generator[bytes, None, None]:
+        file = self._opened(path, "rb")
+        try:
+            while True:
+                with self._asking("reading", path):
+                    chunk = file.read(_CHUNK)
+                if not chunk:
+                    break
+                yield chunk
+        finally:
+            with self._asking("closing", path):
+                file.close()
 
-    def _verified(self, path: str, size: int) -> RemoteFile:
-        remote = self._stat(path)
+    def _write(self, source: BinaryIO, target: paramiko.SFTPFile, path: str, burst: int) -> None:
+        try:
+            while data := source.read(burst):
+                with self._asking("writing", path):
+                    # paramiko drops the answers to pipelined writes, a full disk among them, unless a write that
+                    # is not pipelined follows: that one collects them all.
+                    target.set_pipelined(True)
+                    target.write(data[:-_CHUNK])
+                    target.set_pipelined(False)
+                    target.write(data[-_CHUNK:])
+        finally:
+            target.set_pipelined(False)
+            with self._asking("closing", path):
+                target.close()
+
+    def _created(self, path: str) -> paramiko.SFTPFile:
+        """Create a file that is not there, and the folder if need be."""
+        try:
+            return self._opened(path, "wx")
+        except wire.SftpStatus as no:
+            if no.code != wire.NO_SUCH_FILE:
+                raise
+        self.make_folder()
+        return self._opened(path, "wx")
+
+    def _opened(self, path: str, mode: str) -> paramiko.SFTPFile:
+        with self._asking("opening", path):
+            return self._client.open(path, mode)
+
+    def _verified(self, local: Path, path: str) -> RemoteFile:
+        size, remote = local.stat().st_size, self._stat(path)
         if remote is not None and remote.size in (size, None):
             return remote
         has = "nothing" if remote is None else f"{remote.size} bytes"
@@ -217,53 +246,12 @@ class SftpSession:
             ) from no
         if not replace and self._stat(target) is not None:
             return False
-        if replace and no.code in (wire.OP_UNSUPPORTED, wire.PERMISSION_DENIED, wire.FAILURE):
+        if no.code in (wire.OP_UNSUPPORTED, wire.PERMISSION_DENIED) or (replace and no.code == wire.FAILURE):
+            did_not = "replace" if replace else "rename to"
             raise DeliveryRefused(
-                f"SFTP {self._target.place}: the server did not replace {target}{_words(no)}.",
+                f"SFTP {self._target.place}: the server did not {did_not} {target}{said(no)}.",
                 next_step="if it does not know posix-rename, set `publish: rename` and a file name that is new each "
-                "time (docs/runbooks/sftp-profiles.md); else ask for permission to rename in that folder",
+                "time; if it knows no rename at all, `publish: done_marker` (docs/runbooks/sftp-profiles.md); else ask "
+                "for permission to rename in that folder",
             ) from no
         raise self._refusal("publishing", target, no) from no
-
-    def _path(self, name: str) -> str:
-        if not name.isprintable() or "/" in name or name in ("", ".", ".."):
-            raise ConfigurationError(
-                f"SFTP {self._target.place}: a file's name is empty, a path, or holds something unprintable.",
-                next_step="mend destination.file_name of the feed",
-            )
-        return posixpath.join(self._folder, name)
-
-    @contextmanager
-    def _asking(
-        self, verb: str, path: str, *, lost: type[DestinationUnavailable | DeliveryUncertain] = DestinationUnavailable
-    ) -> Iterator[None]:
-        """Bound a request in time and translate the loss of its answer. A "no" (``SftpStatus``) passes through."""
-        try:
-            with self._wire.watchdog.limit(self._target.answer_timeout):
-                yield
-        except wire.SftpStatus:
-            raise
-        except self._lost_errors as error:
-            silent = self._wire.watchdog.bitten or isinstance(error, TimeoutError)
-            self._wire.watchdog.cut()
-            how = "no answer in time" if silent else "the connection was lost"
-            raise lost(
-                f"SFTP {self._target.place}: {verb} {path} failed ({how}).",
-                next_step="nothing yet, the next try looks first; if it recurs, ask the partner about its server",
-            ) from error
-
-    def _refusal(self, verb: str, path: str, no: wire.SftpStatus) -> DeliveryRefused:
-        means, next_step = {
-            wire.NO_SUCH_FILE: ("no such file or folder", "ask the partner to create the folder above"),
-            wire.PERMISSION_DENIED: ("permission denied", "ask the partner for the right to write, rename and remove"),
-            wire.OP_UNSUPPORTED: ("not supported", "ask the partner what the server allows"),
-        }.get(no.code, ("failure", "ask the partner whether the disk is full or a quota is used up"))
-        return DeliveryRefused(
-            f"SFTP {self._target.place}: {verb} {path} was refused: {means}{_words(no)}.", next_step=next_step
-        )
-
-
-def _words(no: wire.SftpStatus) -> str:
-    """Shorten what the server said to what may stand in a mail."""
-    said = "".join(letter for letter in no.text if letter.isprintable())[:80].strip(" .")
-    return f' (it said "{said}")' if said else ""

@@ -10,12 +10,13 @@ import logging
 import socket
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.destinations.host_keys import algorithms_in_order, fingerprint
 from include.destinations.sftp_target import SftpTarget, load_private_key
+from include.effects import effect
 from include.errors import CallboardError, DeliveryRefused, DestinationUnavailable
 
 if TYPE_CHECKING:
@@ -110,10 +111,25 @@ def open_wire(target: SftpTarget) -> Iterator[Wire]:
         DestinationUnavailable: no connection, or no answer in time.
         DeliveryRefused: another host key than the pinned ones (nothing was authenticated), or the login was refused.
     """
+    key = load_private_key(target)
+    with ExitStack() as opened:
+        with effect("sftp.login"):
+            transport, watchdog = opened.enter_context(_connected(target))
+            with _step(target, watchdog, "the key exchange"):
+                host_key = _shake_hands(target, transport)
+            with _step(target, watchdog, "authentication"):
+                _authenticate(target, transport, key, watchdog)
+        with _step(target, watchdog, "opening SFTP"):
+            client = _open_client(target, transport)
+        yield Wire(client, watchdog, transport.remote_version, host_key)
+
+
+@contextmanager
+def _connected(target: SftpTarget) -> Iterator[tuple[paramiko.Transport, Watchdog]]:
+    """Connect, and say nothing yet."""
     import paramiko
 
     logging.getLogger(_LOG_CHANNEL).setLevel(logging.CRITICAL)
-    key = load_private_key(target)
     try:
         sock = socket.create_connection((target.host, target.port), timeout=target.connect_timeout)
     except OSError as error:
@@ -125,13 +141,7 @@ def open_wire(target: SftpTarget) -> Iterator[Wire]:
     # The watchdog is to bite before paramiko's own limits, which are not told from a refusal.
     transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = target.session_timeout
     try:
-        with _step(target, watchdog, "the key exchange"):
-            host_key = _shake_hands(target, transport)
-        with _step(target, watchdog, "authentication"):
-            _authenticate(target, transport, key, watchdog)
-        with _step(target, watchdog, "opening SFTP"):
-            client = _open_client(target, transport)
-        yield Wire(client, watchdog, transport.remote_version, host_key)
+        yield transport, watchdog
     finally:
         watchdog.stop()
         watchdog.cut()

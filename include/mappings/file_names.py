@@ -71,6 +71,18 @@ def check_file_name(template: str, *, pay_periods: bool, unique: bool, replaces:
     return None
 
 
+def is_numbered(template: str) -> bool:
+    """Whether a delivery's number stands in the name, so that no other delivery ever has the same one."""
+    return "seq" in _PLACEHOLDER.findall(template)
+
+
+def check_done_suffix(suffix: str, template: str, *, pay_periods: bool) -> str | None:
+    """Say what is wrong with what a done marker's name adds to the name of its file; ``None`` if nothing is."""
+    if re.search(r"[{}]", suffix):
+        return "must be plain text: it is added to the file's name as it stands"
+    return check_file_name(f"{template}{suffix}", pay_periods=pay_periods, unique=False, replaces=True)
+
+
 def _filled(template: str, values: Mapping[str, str]) -> str:
     for part in _PLACEHOLDER.findall(template):
         if part not in values:

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from include.errors import ConfigurationError, Fault, MappingError
 from include.mappings.feed_file import FeedFile
+from include.mappings.file_names import is_numbered
 from include.mappings.frozen import freeze, version_of
 from include.mappings.reading import Reading, is_feed_name, read_feed
 from include.mappings.schema import FeedMapping, Recipients
@@ -284,6 +285,11 @@ def _warnings(loaded: _Loaded, known_assignments: Collection[str] | None) -> Ite
     if window and most and (window.past_days > most.past_days or window.future_days > most.future_days):
         line = reading.document.line(("window",)) if reading.document else None
         message = f"'window' is larger than recommended ({most.past_days} past and {most.future_days} future days)"
+        yield Fault(reading.name, line, None, message)
+    destination = reading.mapping.destination
+    if destination.publish == "done_marker" and not is_numbered(destination.file_name or ""):
+        line = reading.document.line(("destination", "file_name")) if reading.document else None
+        message = "{seq} is not in the file's name: whenever it is replaced, the partner has no file until it is whole"
         yield Fault(reading.name, line, None, message)
     if not any((reading.mapping.recipients.administrators, reading.mapping.recipients.customer_it)):
         yield Fault(reading.name, None, None, "'recipients' names nobody: no mail is sent about this feed")

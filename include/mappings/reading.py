@@ -17,9 +17,9 @@ from pydantic import BaseModel, ValidationError
 from include.errors import Fault, MappingError
 from include.mappings.changes import ChangeSettings, change_faults
 from include.mappings.feed_file import FeedFile, plain_csv_name
-from include.mappings.file_names import check_file_name
+from include.mappings.file_names import check_done_suffix, check_file_name
 from include.mappings.formats import check_format
-from include.mappings.schema import Destination, FeedMapping
+from include.mappings.schema import DONE_SUFFIX, Destination, FeedMapping
 from include.mappings.schemas import schema_for, slugs
 from include.mappings.wording import nearest, sentences
 from include.mappings.yaml_lines import Document, read_yaml
@@ -132,6 +132,7 @@ def _mapping(feed: str, file: FeedFile, settings: Any, schema: MappingSchema) ->
             folder=file.destination.folder or folder,
             file_name=file.destination.file_name or schema.file_name,
             publish=file.destination.publish or schema.publish,
+            done_suffix=file.destination.done_suffix or _default_suffix(file, schema),
         ),
         recipients=file.recipients,
         limits=file.limits,
@@ -141,6 +142,10 @@ def _mapping(feed: str, file: FeedFile, settings: Any, schema: MappingSchema) ->
         side_tables={},
         version="",
     )
+
+
+def _default_suffix(file: FeedFile, schema: MappingSchema) -> str | None:
+    return DONE_SUFFIX if (file.destination.publish or schema.publish) == "done_marker" else None
 
 
 def _check(reading: Reading, file: FeedFile, mapping: FeedMapping, schema: MappingSchema) -> None:
@@ -156,14 +161,7 @@ def _check(reading: Reading, file: FeedFile, mapping: FeedMapping, schema: Mappi
         reading.fault((key,), f"{key!r} is not used by {schema.slug}; remove it")
     if mapping.layout is not None and not unused["layout"]:
         _check_layout(reading, mapping, schema)
-    wrong = check_file_name(
-        mapping.destination.file_name or "",
-        pay_periods=schema.pay_periods,
-        unique=schema.unique_file_names,
-        replaces=mapping.destination.publish == "posix_rename",
-    )
-    if wrong is not None:
-        reading.fault(("destination", "file_name"), f"'destination.file_name' {wrong}")
+    _check_names(reading, mapping.destination, schema)
     for setting in schema.list_files:
         name = getattr(mapping.settings, setting)
         if name is not None:
@@ -176,6 +174,23 @@ def _check(reading: Reading, file: FeedFile, mapping: FeedMapping, schema: Mappi
         contradictions += change_faults(mapping.settings, mapping, schema)
     for path, sentence in contradictions:
         reading.fault(path, sentence)
+
+
+def _check_names(reading: Reading, destination: Destination, schema: MappingSchema) -> None:
+    name, suffix = destination.file_name or "", destination.done_suffix
+    wrong = check_file_name(
+        name,
+        pay_periods=schema.pay_periods,
+        unique=schema.unique_file_names,
+        replaces=destination.publish != "rename",
+    )
+    if wrong is not None:
+        reading.fault(("destination", "file_name"), f"'destination.file_name' {wrong}")
+    elif suffix is not None and destination.publish != "done_marker":
+        sentence = "'destination.done_suffix' is used with `publish: done_marker` only"
+        reading.fault(("destination", "done_suffix"), sentence)
+    elif suffix is not None and (wrong := check_done_suffix(suffix, name, pay_periods=schema.pay_periods)):
+        reading.fault(("destination", "done_suffix"), f"'destination.done_suffix' {wrong}")
 
 
 def _check_layout(reading: Reading, mapping: FeedMapping, schema: MappingSchema) -> None:

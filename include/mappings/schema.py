@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 Status = Literal["vendor-documented", "community-observed", "default-unconfirmed"]
+Publish = Literal["posix_rename", "rename", "done_marker"]
 FieldType = Literal["text", "integer", "decimal", "boolean", "date", "local_time"]
 KeyPath = tuple[str | int, ...]
 """Where in a feed's YAML something stands: ``("layout", "columns", 2, "field")``."""
@@ -65,6 +66,8 @@ def _delimiter(value: str) -> str:
 
 #: The Airflow connection to the sandbox's SFTP server: where files go unless a mapping says otherwise.
 SANDBOX_CONNECTION = "callboard_sandbox_sftp"
+#: What a done marker's name adds to the name of its file, unless a mapping says otherwise.
+DONE_SUFFIX = ".done"
 
 _ADDRESS = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\Z")
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -94,13 +97,15 @@ class Destination(Strict):
     ``file_name`` may contain ``{date}`` (YYYYMMDD), ``{time}`` (HHMMSS) of the business clock in the feed's zone,
     ``{seq}`` (the delivery's sequence number, six digits or more), and for feeds of a pay period ``{period}`` (its
     first day, YYYYMMDD): :mod:`include.mappings.file_names`. With ``publish: rename``, ``{seq}`` must, or ``{date}``
-    and ``{time}``: a file is never replaced then.
+    and ``{time}``: a file is never replaced then. With ``publish: done_marker``, ``done_suffix`` is what the marker's
+    name adds to the file's.
     """
 
     connection: Text = SANDBOX_CONNECTION
     folder: Folder | None = None  # default: /<feed>, and /<feed>/test for a test environment
     file_name: Text | None = None  # default: the integration's
-    publish: Literal["posix_rename", "rename"] | None = None  # default: the integration's
+    publish: Publish | None = None  # default: the integration's
+    done_suffix: Text | None = None  # default: .done
 
 
 class Recipients(Strict):
@@ -194,7 +199,7 @@ class MappingSchema:
     layout: Layout | None
     schedule: str
     file_name: str
-    publish: Literal["posix_rename", "rename"] = "posix_rename"
+    publish: Publish = "posix_rename"
     status: Status = "default-unconfirmed"
     window: Window | None = None
     table: type[AssignmentRow] | None = AssignmentRow

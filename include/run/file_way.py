@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from include.errors import CallboardError, ConfigurationError
+from include.errors import CallboardError, ConfigurationError, DeliveryRefused
 from include.integration import Changes
 from include.ledger import approvals, deliveries, rows
 from include.ledger.records import NewDelivery, PayloadFile
+from include.mappings.file_names import is_numbered
+from include.mappings.schema import DONE_SUFFIX
 from include.plan.diff import DeltaCounts, diff
 from include.plan.guards import Effect, count_lost
 from include.plan.snapshot import with_lost
@@ -17,7 +19,9 @@ from include.run.guarding import JUDGED_ANEW, Guarding, Judged
 from include.run.handed import Sent
 from include.run.outcome import Outcome, Preview
 from include.run.payload import freeze_payload, temp_name
-from include.run.sending import discard_uploads, drive
+from include.run.publishing import publishing
+from include.run.sending import discard_uploads, drive, stage
+from include.run.sessions import place_of
 from include.run.summary import delivered_paths
 
 if TYPE_CHECKING:
@@ -99,8 +103,8 @@ class Files:
     def settle(self) -> Delivery | None:
         """Finish what an earlier run left in flight, before anything new is computed; what was driven to its end.
 
-        PREPARED and HELD have published nothing: they are given up, and this run judges anew. STAGED and DELIVERED are
-        driven on.
+        PREPARED and HELD have published nothing: they are given up, and this run judges anew, unless the way of
+        publishing finishes what was begun. STAGED and DELIVERED are driven on.
         """
         with self.services.ledger_reading() as connection:
             left = deliveries.in_flight(connection, self.claim.stream)
@@ -109,16 +113,27 @@ class Files:
         if left.state == "HELD":  # its partner never heard of it
             self.guarding.release(self.order, left)
             return None
+        if left.state == "PREPARED" and publishing(left.destination).finishes:
+            left = self._staged_after_all(left)
         if left.state == "PREPARED":
             self._give_up(left)
             return None
         drive(left, self.claim, self.sessions.to(left.destination), self.services)
         return left
 
+    def _staged_after_all(self, left: Delivery) -> Delivery:
+        """Finish the upload of a delivery whose name may hold no other bytes; as it is, where the partner says no."""
+        if place_of(left.destination) != place_of(self._destination()):
+            return left
+        try:
+            return stage(left, self.claim, self.sessions.to(left.destination), self.services)
+        except DeliveryRefused:
+            return left
+
     def _give_up(self, left: Delivery) -> None:
         reason = JUDGED_ANEW
         try:
-            discard_uploads(left, self.sessions.to(left.destination))
+            discard_uploads(left, self.sessions.to(left.destination), self.services)
         except CallboardError as error:
             if dict(left.destination) == self._destination():
                 raise  # this run needs the same partner: let it say so
@@ -293,11 +308,15 @@ class Files:
 
     def _destination(self) -> dict[str, str]:
         destination = self.mapping.destination
-        return {
+        frozen = {
             "connection": destination.connection,
             "folder": destination.folder or "/",
             "publish": destination.publish or "posix_rename",
         }
+        if destination.publish == "done_marker":
+            frozen["done_suffix"] = destination.done_suffix or DONE_SUFFIX
+            frozen["replace"] = "false" if is_numbered(destination.file_name or "") else "true"
+        return frozen
 
 
 def standing_of_files(decided: Decided, services: Services, folder: Path, *, reason: str = "failed") -> Standing:

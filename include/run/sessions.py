@@ -26,10 +26,15 @@ class Sessions:
 
     def to(self, destination: Mapping[str, str]) -> FileSession:
         """The open session to a delivery's destination."""
-        place = destination["connection"], destination["folder"]
+        place = place_of(destination)
         if place not in self.opened:
             self.opened[place] = self.stack.enter_context(_session(destination, self.services))
         return self.opened[place]
+
+
+def place_of(destination: Mapping[str, str]) -> tuple[str, str]:
+    """Which folder of which partner a delivery goes to: its connection's name and the folder."""
+    return destination["connection"], destination["folder"]
 
 
 @contextmanager

@@ -136,8 +136,7 @@ def impatient(services: Services) -> Services:
 def test_a_server_that_fails_at_random_loses_and_doubles_nothing(
     world: World, partner_server: SftpServer, publish: str, seed: int
 ) -> None:
-    yaml = world.services.settings.mappings / f"{KRONOS}.yaml"
-    yaml.write_text(yaml.read_text().replace("destination: {", f"destination: {{publish: {publish}, "))
+    world.publish_by(KRONOS, publish)
     trials = Trials(world, random.Random(f"{publish} {seed}"))
     hurried = impatient(world.services)
     for number in range(EXAMPLES):

@@ -116,7 +116,7 @@ def test_the_watchdog_alone_ends_a_wait(place: Place, payload: Path) -> None:
         started = time.monotonic()
         with open_sftp(target, place.folder) as session:
             session._client.get_channel().settimeout(None)
-            proxy.hole_now()
+            proxy.strike("hole")
             with pytest.raises(DestinationUnavailable, match="no answer in time"):
                 session.upload(payload, ".part")
         assert time.monotonic() - started < BOUND
@@ -160,7 +160,7 @@ def test_a_session_is_over_after_an_unanswered_request(place: Place, payload: Pa
     with proxied(place.server.port) as proxy:
         target = place.target(port=proxy.port, answer_timeout=ALIVE)
         with open_sftp(target, place.folder) as session:
-            proxy.drop_replies_now()
+            proxy.strike("drop_replies")
             with pytest.raises(DestinationUnavailable):
                 session.stat("out.csv")
             sent = proxy.passed["up"]
@@ -197,7 +197,7 @@ def test_a_restarting_server_is_unavailable(openssh_server: SftpServer) -> None:
 
 
 def _when(name: str, proxy: TcpProxy) -> Any:
-    return observed_by(lambda *seen: proxy.drop_replies_now() if seen == (name, "before") else None)
+    return observed_by(lambda *seen: proxy.strike("drop_replies") if seen == (name, "before") else None)
 
 
 def _until(condition: Any) -> None:

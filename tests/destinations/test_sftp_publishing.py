@@ -105,9 +105,10 @@ def test_each_change_at_the_partner_is_an_effect(place: Place, payload: Path) ->
     ):
         session.upload(payload, ".part")
         session.publish(".part", "out.csv", replace=True)
-    assert seen == [
-        f"sftp.{verb} {moment}" for verb in ("remove", "upload", "rename") for moment in ("before", "after")
-    ]
+        session.complete(payload, "other.csv")
+        session.mark("other.csv.done")
+    verbs = ("login", "remove", "upload", "rename", "upload", "mark")
+    assert seen == [f"sftp.{verb} {moment}" for verb in verbs for moment in ("before", "after")]
 
 
 def test_the_evidence_names_server_and_key(place: Place) -> None:

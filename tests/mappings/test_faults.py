@@ -158,7 +158,30 @@ IN_YAML = [
          "epic.yaml:4: 'settings.deletes_file_name' must contain {seq}: "),
     Case("deletes under the other file's name", KRONOS + "destination: {file_name: 'a_{date}_{seq}.csv'}\n"
          "settings: {deletes: separate_file, deletes_file_name: 'a_{period}_{seq}.csv'}\n",
-         "epic.yaml:4: 'settings.deletes_file_name' can be the name of the other file"),
+         "epic.yaml:4: 'settings.deletes_file_name' can be the name of the other file, or of a marker"),
+    Case("deletes under the name of the other file's marker", KRONOS + "destination: {publish: done_marker, done_suffix: .ok, "
+         "file_name: 'a_{seq}'}\nsettings: {deletes: separate_file, deletes_file_name: 'a_{seq}.ok'}\n",
+         "epic.yaml:4: 'settings.deletes_file_name' can be the name of the other file, or of a marker"),
+    Case("deletes whose marker has the other file's name", KRONOS + "destination: {publish: done_marker, "
+         "file_name: 'a_{seq}.done'}\nsettings: {deletes: separate_file, deletes_file_name: 'a_{seq}'}\n",
+         "epic.yaml:4: 'settings.deletes_file_name' can be the name of the other file, or of a marker"),
+    Case("names with a marker that are not unique", KRONOS + "destination: {publish: done_marker, file_name: 'a.csv'}\n",
+         "epic.yaml:3: 'destination.file_name' must contain {seq}: each file is a change, "
+         "and the receiver may not yet have taken the last one"),
+    Case("a marker where there is none", EPIC + "destination:\n  done_suffix: .done\n",
+         "epic.yaml:4: 'destination.done_suffix' is used with `publish: done_marker` only"),
+    Case("a marker with a folder", EPIC + "destination: {publish: done_marker, done_suffix: /done}\n",
+         "epic.yaml:3: 'destination.done_suffix' contains a separator or a control character"),
+    Case("a marker that ends in a dot", EPIC + "destination: {publish: done_marker, done_suffix: .}\n",
+         "epic.yaml:3: 'destination.done_suffix' is empty, or begins or ends in a dot or a space"),
+    Case("a marker with a part", EPIC + "destination: {publish: done_marker, done_suffix: '.{seq}'}\n",
+         "epic.yaml:3: 'destination.done_suffix' must be plain text: it is added to the file's name as it stands"),
+    Case("a marker that is too long", EPIC + f"destination: {{publish: done_marker, done_suffix: .{'x' * 200}}}\n",
+         "epic.yaml:3: 'destination.done_suffix' makes a name of more than 200 bytes"),
+    Case("a marker without a name", EPIC + "destination: {publish: done_marker, done_suffix: ''}\n",
+         "epic.yaml:3: 'destination.done_suffix' is empty"),
+    Case("an unknown way of publishing", EPIC + "destination: {publish: done_file}\n",
+         "epic.yaml:3: 'destination.publish' must be 'posix_rename', 'rename' or 'done_marker'"),
     Case("deletes without a column", KRONOS + "layout:\n  columns:\n    - {header: ID, field: person_number}\n",
          "epic.yaml:4: no column holds the field action, so a delete would look like an add; "
          "add one, or set settings.deletes to separate_file or omit"),

@@ -84,7 +84,9 @@ def mappings(slug: str, settings: st.SearchStrategy[Any], rows: st.SearchStrateg
         window=st.none() | st.builds(Window, past_days=st.integers(0, 3660), future_days=st.integers(0, 3660)),
         schedule=words,
         time_zone=maybe,
-        destination=st.builds(Destination, file_name=maybe, publish=st.sampled_from(["rename", "posix_rename"])),
+        destination=st.builds(
+            Destination, file_name=maybe, publish=st.sampled_from(["rename", "posix_rename", "done_marker"])
+        ),
         recipients=st.builds(Recipients, administrators=st.lists(st.just("a@example.org"), max_size=2).map(tuple)),
         limits=st.builds(Limits, rejected_percent=percent, deletes=st.integers(0, 10**9)),
         layout=st.none() | layouts,

@@ -34,10 +34,31 @@ def test_what_a_feed_leaves_out_has_the_documented_default(folder: Folder) -> No
         "folder": "/epic",
         "file_name": "oncall.csv",
         "publish": "posix_rename",
+        "done_suffix": None,
     }
     assert (mapping.status, mapping.environment, mapping.time_zone) == ("default-unconfirmed", "production", None)
     assert [row.assignment_id for row in mapping.table] == ["1001", "1002"]
     assert mapping.table[1].ignore
+
+
+def test_a_done_marker_has_a_documented_default_too(folder: Folder) -> None:
+    folder.epic(yaml=folder.epic_yaml + "destination: {publish: done_marker}\n")
+    assert load_feed(folder.path, "epic").destination.done_suffix == ".done"
+    folder.epic(yaml=folder.epic_yaml + "destination: {publish: done_marker, done_suffix: _OK}\n")
+    assert load_feed(folder.path, "epic").destination.done_suffix == "_OK"
+
+
+def test_a_done_marker_beside_a_name_that_is_used_again_draws_a_warning(folder: Folder) -> None:
+    def warned(destination: str) -> bool:
+        folder.epic(yaml=folder.epic_yaml + f"destination: {{publish: {destination}}}\n")
+        (checked,) = [found for found in check_all(folder.path) if found.feed == "epic"]
+        assert not checked.faults
+        return any("{seq} is not in the file's name" in warning.message for warning in checked.warnings)
+
+    assert warned("done_marker")
+    assert warned("done_marker, file_name: 'oncall_{date}.csv'")
+    assert not warned("done_marker, file_name: 'oncall_{seq}.csv'")
+    assert not warned("posix_rename")
 
 
 def test_the_default_layout_of_the_on_call_file_is_the_documented_one(folder: Folder) -> None:

@@ -12,9 +12,53 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 _COLUMNS = ("Date", "Start Time", "End Date", "End Time", "Segment Type", "Pay Code", "Comment")
+
+
+def take(folder: Path, marker: str = "") -> Iterator[tuple[str, bytes]]:
+    """Take away what is visible, in the order of the names: (name, content).
+
+    With ``marker`` (such as ``.done``) only files that have theirs beside them: first the file, then the marker, as
+    docs/runbooks/sftp-profiles.md asks of a partner. A marker without a file means that the file was taken before.
+    """
+    names = sorted(file.name for file in folder.iterdir() if not file.name.startswith("."))
+    if marker:
+        names = [name.removesuffix(marker) for name in names if name.endswith(marker)]
+    for name in names:
+        data = None
+        if (folder / name).exists():
+            data = (folder / name).read_bytes()
+            (folder / name).unlink()
+        if marker:
+            (folder / f"{name}{marker}").unlink()
+        if data is not None:
+            yield name, data
+
+
+@dataclass
+class Vacuum:
+    """The most impatient partner there can be: looks at every moment of a run, and takes what it sees at once.
+
+    It is called as an observer of effects, in the process that is about to be killed: what it took lies in ``taken``,
+    one numbered folder for each file, and survives.
+    """
+
+    folder: Path
+    taken: Path
+    marker: str = ""
+
+    def __call__(self, *_: object) -> None:
+        for name, data in take(self.folder, self.marker):
+            place = self.taken / f"{len(list(self.taken.iterdir())):06}"
+            place.mkdir()
+            (place / name).write_bytes(data)
+
+    def files(self) -> list[tuple[str, bytes]]:
+        """What was taken so far, oldest first: (name, content)."""
+        return [(file.name, file.read_bytes()) for place in sorted(self.taken.iterdir()) for file in place.iterdir()]
 
 
 @dataclass
@@ -27,17 +71,14 @@ class KronosReceiver:
     duplicated: int = 0
     lost: int = 0
     partial: int = 0
+    marker: str = ""
 
     def collect(self) -> None:
-        if not self.folder.is_dir():
-            return
-        for file in sorted(self.folder.iterdir()):
-            if not file.name.startswith("."):
-                data = file.read_bytes()
-                file.unlink()
-                self._apply(file.name, data)
+        if self.folder.is_dir():
+            for name, data in take(self.folder, self.marker):
+                self.apply(name, data)
 
-    def _apply(self, name: str, data: bytes) -> None:
+    def apply(self, name: str, data: bytes) -> None:
         if name in self.files:
             self.duplicated += 1
         self.files.append(name)
@@ -64,3 +105,11 @@ class KronosReceiver:
     def faults(self) -> tuple[int, int, int]:
         """Lost, duplicated, partial."""
         return self.lost, self.duplicated, self.partial
+
+    def missing(self, truth: Mapping[tuple[str, str], tuple[str, ...]]) -> int:
+        """How many shifts it lacks, or holds although they were withdrawn."""
+        return len(truth.keys() ^ self.held.keys())
+
+    def outdated(self, truth: Mapping[tuple[str, str], tuple[str, ...]]) -> int:
+        """How many shifts it holds otherwise than they are: an older file came after a newer one."""
+        return sum(self.held[key] != truth[key] for key in truth.keys() & self.held.keys())

@@ -72,6 +72,12 @@ class World:
         """The three steps before `deliver`."""
         return decide(integration(slug), slug, run_id or self.run_id(), self.services)
 
+    def publish_by(self, slug: str, publish: str) -> str:
+        """Let a feed be published by another profile; the suffix of its markers, empty where it has none."""
+        yaml = self.services.settings.mappings / f"{slug}.yaml"
+        yaml.write_text(yaml.read_text().replace("destination: {", f"destination: {{publish: {publish}, "))
+        return ".done" if publish == "done_marker" else ""
+
     def store(self) -> Any:
         import psycopg
 
@@ -165,10 +171,14 @@ def kill_at(number: int, moment: Moment) -> Callable[[str, Moment], None]:
     return observer
 
 
-def kill_when(name: str, moment: Moment) -> Callable[[str, Moment], None]:
-    """An observer that kills its own process at the first effect of that name."""
+def kill_when(
+    name: str, moment: Moment, beside: Callable[[str, Moment], None] | None = None
+) -> Callable[[str, Moment], None]:
+    """An observer that kills its own process at the first effect of that name; until then ``beside`` observes too."""
 
     def observer(effect: str, now: Moment) -> None:
+        if beside is not None:
+            beside(effect, now)
         if (effect, now) == (name, moment):
             os.kill(os.getpid(), signal.SIGKILL)
 
