@@ -7,6 +7,7 @@ hold it against OpenSSH and against the sandbox's server.
 from __future__ import annotations
 
 import hashlib
+import posixpath
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 

@@ -82,18 +82,15 @@ def test_the_leftover_of_an_earlier_try_is_rewritten(place: Place, payload: Path
     assert place.content(".part") == payload.read_bytes()
 
 
-def test_the_last_folder_is_created_and_nothing_above_it(place: Place, payload: Path) -> None:
-    with open_sftp(place.target(), f"{place.folder}/deeper") as session:
-        session.upload(payload, ".part")
-        session.make_folder()
-        assert place.content("deeper/.part") == payload.read_bytes()
-    with open_sftp(place.target(), f"{place.folder}/a/b") as session:
+@pytest.mark.parametrize("folder", ["deeper", "a/b/c", "a/b/c/"])
+def test_a_missing_folder_is_created_with_those_above_it(place: Place, payload: Path, folder: str) -> None:
+    with open_sftp(place.target(), f"{place.folder}/{folder}") as session:
         assert session.stat("x") is None
         with pytest.raises(DeliveryRefused, match="no such file or folder"):
-            session.upload(payload, ".part")
-        with pytest.raises(DeliveryRefused, match="no such file or folder"):
             session.names("")
-    assert not (place.local / "a").exists()
+        session.upload(payload, ".part")
+        session.make_folder()
+        assert place.content(f"{folder}/.part") == payload.read_bytes()
 
 
 def test_each_change_at_the_partner_is_an_effect(place: Place, payload: Path) -> None:
