@@ -1,0 +1,201 @@
+"""Incidents and outbox in a real PostgreSQL: one incident however often it is reported, no mail lost."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from include.database import transaction
+from include.ledger import incidents, outbox
+from include.ledger.records import NewMail
+
+if TYPE_CHECKING:
+    from include.ledger.records import Incident, IncidentClass
+
+FEED = "epic_on_call_finder"
+DAY = timedelta(hours=24)
+
+
+def observe(database, run_id: str = "r1", kind: IncidentClass = "failed", **values) -> tuple[Incident, bool]:
+    with transaction(database.ledger_dsn) as connection:
+        return incidents.observe(connection, FEED, kind, facts={"n": 1}, run_id=run_id, **values)
+
+
+def close(database, *kinds: IncidentClass) -> list[Incident]:
+    with transaction(database.ledger_dsn) as connection:
+        return incidents.close(connection, FEED, kinds)
+
+
+def later(database, hours: float) -> None:
+    """Let time pass: everything in both tables happened that much earlier."""
+    with transaction(database.ledger_dsn) as connection:
+        connection.execute(
+            text(
+                "UPDATE incident SET opened_at = opened_at - :t, last_seen_at = last_seen_at - :t,"
+                " closed_at = closed_at - :t, told_at = told_at - :t"
+            ),
+            {"t": timedelta(hours=hours)},
+        )
+        connection.execute(
+            text("UPDATE mail SET queued_at = queued_at - :t, next_try_at = next_try_at - :t"),
+            {"t": timedelta(hours=hours)},
+        )
+
+
+def mail(incident: Incident | None = None, *recipients: str, state: str = "open") -> NewMail:
+    return NewMail(
+        state=state if incident else "canary",
+        recipients=recipients or ("a@example.org", "b@example.org"),
+        subject="s",
+        body="b",
+        message_id=f"<{uuid4()}@test>",
+        incident_id=incident.incident_id if incident else None,
+    )
+
+
+def queue(database, new: NewMail) -> int:
+    with transaction(database.ledger_dsn) as connection:
+        return outbox.queue(connection, new)
+
+
+def test_a_failure_that_is_reported_often_is_one_incident_and_counts_runs(database):
+    first, opened = observe(database)
+    assert opened
+    again, opened = observe(database)
+    assert not opened
+    assert (again.incident_id, again.occurrences) == (first.incident_id, 1)
+    again, opened = observe(database, "r2", rows="f" * 64)
+    assert not opened
+    assert (again.occurrences, again.run_id, again.rows) == (2, "r2", "f" * 64)
+    assert observe(database, kind="connection")[1]
+    with transaction(database.ledger_dsn) as connection:
+        assert len(incidents.open_incidents(connection)) == 2
+        assert incidents.open_incidents(connection, "") == []
+        incidents.seen_again(connection, FEED, "failed", run_id="r3")
+        assert incidents.find(connection, first.incident_id).occurrences == 3
+
+
+def test_closing_closes_the_classes_asked_for_once(database):
+    first, _ = observe(database)
+    observe(database, kind="mapping")
+    assert [each.incident_id for each in close(database, "failed", "held")] == [first.incident_id]
+    assert close(database, "failed", "held") == []
+    second, opened = observe(database)
+    assert opened
+    assert second.incident_id != first.incident_id
+
+
+def test_what_opens_for_the_third_time_within_an_hour_is_damped(database):
+    damped = []
+    for run in range(4):
+        damped.append(observe(database, f"r{run}")[0].damped)
+        close(database, "failed")
+    assert damped == [False, False, True, True]
+    later(database, 1.1)
+    assert not observe(database, "r9")[0].damped
+
+
+def test_digests_are_due_when_nobody_was_told_for_a_day(database):
+    incident, _ = observe(database)
+
+    def is_due() -> bool:
+        with transaction(database.ledger_dsn) as connection:
+            found = incidents.due_for_digest(connection, DAY)
+            if found:
+                incidents.told(connection, found)
+        return found is not None
+
+    assert not is_due()
+    later(database, 24.1)
+    assert is_due()
+    assert not is_due()
+    close(database, "failed")
+    later(database, 24.1)
+    assert not is_due()
+    assert incident.told_at is None
+
+
+def test_of_what_comes_and_goes_the_lasting_state_is_told_after_an_hour(database):
+    for run in range(3):
+        close(database, "failed")
+        observe(database, f"r{run}")
+
+    def due() -> tuple[bool, bool]:
+        with transaction(database.ledger_dsn) as connection:
+            return (
+                incidents.due_for_digest(connection, DAY) is not None,
+                incidents.due_for_closing(connection) is not None,
+            )
+
+    assert due() == (False, False)
+    later(database, 1.1)
+    assert due() == (True, False)
+    with transaction(database.ledger_dsn) as connection:
+        [last] = incidents.open_incidents(connection)
+        incidents.told(connection, last)
+    assert due() == (False, False)
+    close(database, "failed")
+    assert due() == (False, False)
+    later(database, 1.1)
+    assert due() == (False, True)
+    queue(database, mail(last, state="closed"))
+    assert due() == (False, False)
+
+
+def test_a_mail_is_due_until_everybody_has_it(database):
+    incident, _ = observe(database)
+    queue(database, mail(incident))
+    with transaction(database.ledger_dsn) as connection:
+        taken = outbox.due(connection)
+        outbox.put_off(connection, taken, error="451", next_try_in=timedelta(minutes=1))
+    with transaction(database.ledger_dsn) as connection:
+        assert outbox.due(connection) is None
+        assert outbox.next_due(connection) is not None
+        oldest = outbox.oldest_unsent(connection)
+        assert (oldest.attempts, oldest.last_error, oldest.recipients) == (1, "451", taken.recipients)
+    later(database, 1)
+    with transaction(database.ledger_dsn) as connection:
+        taken = outbox.due(connection)
+        outbox.sent(connection, taken, refused=["b@example.org"], error="550", next_try_in=timedelta(hours=1))
+    with transaction(database.ledger_dsn) as connection:
+        assert outbox.due(connection) is None
+        assert outbox.oldest_unsent(connection) is None
+    later(database, 2)
+    with transaction(database.ledger_dsn) as connection:
+        taken = outbox.due(connection)
+        assert taken.recipients == ("b@example.org",)
+        outbox.sent(connection, taken)
+    later(database, 100)
+    with transaction(database.ledger_dsn) as connection:
+        assert outbox.due(connection) is None
+        assert outbox.next_due(connection) is None
+
+
+def test_two_senders_never_hold_the_same_mail_and_a_dying_one_lets_go(database):
+    queue(database, mail())
+    with pytest.raises(ZeroDivisionError), transaction(database.ledger_dsn) as one:
+        held = outbox.due(one)
+        assert held is not None
+        with transaction(database.ledger_dsn) as other:
+            assert outbox.due(other) is None
+        raise ZeroDivisionError
+    with transaction(database.ledger_dsn) as other:
+        assert outbox.due(other) == held
+
+
+def test_mails_of_one_incident_hang_together_and_a_canary_belongs_to_none(database):
+    incident, _ = observe(database)
+    first = mail(incident)
+    queue(database, first)
+    queue(database, mail(incident, state="digest"))
+    queue(database, mail(None, "a@example.org"))
+    with transaction(database.ledger_dsn) as connection:
+        assert outbox.first_of(connection, incident.incident_id) == first.message_id
+        assert outbox.last_canary(connection).recipients == ("a@example.org",)
+        assert incidents.told_since(connection, FEED, "failed", DAY)
+        assert not incidents.told_since(connection, FEED, "mapping", DAY)
+        assert incidents.openings_since(connection, FEED, "failed", DAY) == 1
