@@ -125,7 +125,8 @@ class Incident:
     """Something that a person must mend; ``kind`` is its class. Times are UTC.
 
     ``feed`` is '' for the platform itself. ``rows`` and ``told_rows`` are the SHA-256 of an artifact: the slots
-    concerned, and why, now and as the last mail showed them.
+    concerned, and why, now and as the last mail showed them. ``tell_at`` is when a mail about it is due. ``damped``: it
+    comes and goes, and not every opening and closing is told.
     """
 
     incident_id: int
@@ -140,6 +141,7 @@ class Incident:
     rows: str | None
     told_rows: str | None
     told_at: datetime | None
+    tell_at: datetime | None
     damped: bool
 
 
