@@ -16,7 +16,7 @@ from include.ledger.records import Incident
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from include.ledger.records import IncidentClass
+    from include.reasons import IncidentClass
 
 #: What opens for the third time within this time comes and goes: that is told once, and then, at most once in a while,
 #: how it stands when it has stayed open, or closed, for this long.

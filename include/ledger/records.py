@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from include.reasons import IncidentClass
+
 RunState = Literal["running", "delivered", "unchanged", "held", "failed", "skipped"]
 DeliveryState = Literal["PREPARED", "HELD", "STAGED", "DELIVERED", "COMMITTED", "SUPERSEDED", "ABANDONED"]
 DeliveryKind = Literal["new", "resend"]
@@ -116,7 +118,6 @@ class Run:
     checks: tuple[Mapping[str, Any], ...] = field(default=())
 
 
-IncidentClass = Literal["id_matching", "mapping", "connection", "held", "failed", "stale"]
 MailState = Literal["open", "digest", "closed", "canary"]
 
 

@@ -14,7 +14,8 @@ from include.ledger import incidents, outbox
 from include.ledger.records import NewMail
 
 if TYPE_CHECKING:
-    from include.ledger.records import Incident, IncidentClass
+    from include.ledger.records import Incident
+    from include.reasons import IncidentClass
 
 FEED = "epic_on_call_finder"
 DAY = timedelta(hours=24)
