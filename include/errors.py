@@ -160,6 +160,20 @@ class FencedOut(CallboardError):
     summary = "A newer run took over"
 
 
+class MailNotSent(CallboardError):
+    """The mail server did not take a mail. It stays in the outbox and is tried again.
+
+    ``server``: the server itself is the trouble (unreachable, silent, hung up), so that other mails need not be tried.
+    """
+
+    retryable = True
+    summary = "A mail was not sent"
+
+    def __init__(self, message: str, *, server: bool) -> None:
+        super().__init__(message, next_step="nothing; it is tried again until the mail server takes it")
+        self.server = server
+
+
 def shielded(error: BaseException) -> CallboardError:
     """The error as it may be logged, mailed and shown: without the texts of other libraries, which may quote a row.
 

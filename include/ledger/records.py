@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from include.reasons import IncidentClass
+
 RunState = Literal["running", "delivered", "unchanged", "held", "failed", "skipped", "dry_run"]
 DeliveryState = Literal["PREPARED", "HELD", "STAGED", "DELIVERED", "COMMITTED", "SUPERSEDED", "ABANDONED"]
 DeliveryKind = Literal["new", "resend"]
@@ -121,3 +123,63 @@ class Run:
     started_at: datetime
     finished_at: datetime | None
     checks: tuple[Mapping[str, Any], ...] = field(default=())
+
+
+MailState = Literal["open", "digest", "closed", "canary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that a person must mend; ``kind`` is its class. Times are UTC.
+
+    ``feed`` is '' for the platform itself. ``rows`` and ``told_rows`` are the SHA-256 of an artifact: the slots
+    concerned, and why, now and as the last mail showed them. ``tell_at`` is when a mail about it is due. ``damped``: it
+    comes and goes, and not every opening and closing is told.
+    """
+
+    incident_id: int
+    feed: str
+    kind: IncidentClass
+    opened_at: datetime
+    last_seen_at: datetime
+    closed_at: datetime | None
+    run_id: str | None
+    occurrences: int
+    facts: Mapping[str, Any]
+    rows: str | None
+    told_rows: str | None
+    told_at: datetime | None
+    tell_at: datetime | None
+    damped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewMail:
+    """A mail about to be queued: plain text, complete. ``kind`` is its incident's class; a canary has neither.
+
+    ``refers_to`` is the Message-ID of the first mail of the same incident.
+    """
+
+    state: MailState
+    recipients: tuple[str, ...]
+    subject: str
+    body: str
+    message_id: str
+    incident_id: int | None = None
+    feed: str = ""
+    kind: IncidentClass | None = None
+    attachment_name: str | None = None
+    attachment: bytes | None = None
+    refers_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mail(NewMail):
+    """A mail in the outbox. ``recipients`` are those who have not got it yet. Times are UTC."""
+
+    mail_id: int = 0
+    attempts: int = 0
+    last_error: str | None = None
+    queued_at: datetime | None = None
+    next_try_at: datetime | None = None
+    sent_at: datetime | None = None

@@ -141,6 +141,37 @@ def known_feeds(connection: Connection) -> Collection[str]:
     return connection.execute(text("SELECT DISTINCT feed FROM stream ORDER BY feed")).scalars().all()
 
 
+def last_good(connection: Connection, feeds: Collection[str]) -> dict[str, datetime]:
+    """When each of the feeds last ended delivered or unchanged, as far as it ever did."""
+    found = connection.execute(
+        text(
+            """
+            SELECT feed, good.finished_at FROM unnest(CAST(:feeds AS text[])) AS wanted (feed)
+            JOIN LATERAL (
+                SELECT finished_at FROM run
+                WHERE feed = wanted.feed AND finished_at IS NOT NULL AND state IN ('delivered', 'unchanged')
+                ORDER BY finished_at DESC LIMIT 1
+            ) AS good ON true
+            """
+        ),
+        {"feeds": sorted(feeds)},
+    )
+    return {row.feed: row.finished_at for row in found}
+
+
+def last_mapping(connection: Connection, feed: str) -> str | None:
+    """The mapping that the feed's newest run froze (SHA-256), if any of its runs came so far."""
+    return connection.execute(
+        text(
+            """
+            SELECT mapping_version FROM run WHERE feed = :feed AND mapping_version IS NOT NULL
+            ORDER BY started_at DESC LIMIT 1
+            """
+        ),
+        {"feed": feed},
+    ).scalar_one_or_none()
+
+
 def successor(connection: Connection, stream: str, run_id: str) -> str | None:
     """The run that overtook ``run_id`` and holds the fence now, if another does."""
     return connection.execute(

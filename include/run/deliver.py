@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from include.integration import Rows
 from include.ledger import deliveries, fence, runs
+from include.run import incidents
 from include.run.file_way import Files, standing_of_files
 from include.run.guarding import said
 from include.run.handed import Decided, Receipt, Sent
@@ -53,12 +54,14 @@ def deliver(integration: Integration, decided: Decided, services: Services, orde
         pending = standing.store(services, folder)
     if outcome.held is not None:
         raise outcome.held
+    judged = incidents.judge(decided, standing, services)
     state: RunState = "delivered" if outcome.sent else "unchanged"
     sent = outcome.sent or Sent()
     with services.ledger("finish") as connection:
         fence.hold(connection, claim)
         way.guarding.settle_approvals(connection, outcome.judged)
         runs.finish(connection, claim, state, counts=standing.counts, standing=pending, artifacts=sent.files)
+        incidents.ended_well(connection, judged)
     write_summary(services)
     return Receipt(feed=way.mapping.feed, run_id=claim.run_id, state=state, counts=standing.counts, sent=sent)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from include.errors import CallboardError, DeliveryHeld, FencedOut, shielded
 from include.ledger import runs
 from include.ledger.records import Claim
+from include.run import incidents
 from include.run.deliver import standing_after
 from include.run.handed import Decided, Extracted
 from include.run.summary import write_summary
@@ -46,12 +47,16 @@ def failed(
             runs.failed_before_claim(connection, feed, run_id, described(error))
         else:
             runs.finish(connection, claim, state, **left)
+        counting = isinstance(handed, Decided)
+        incidents.ended_badly(connection, feed, run_id, error, claim=claim, will_count=counting)
     if claim is not None and isinstance(handed, Decided):
         with suppress(CallboardError), services.artifacts.scratch(run_id) as folder:
             standing = standing_after(integration, handed, services, folder, reason=reason)
             pending = standing.store(services, folder)
+            counted = incidents.count(handed, standing, services)
             with services.ledger("counted") as connection:
                 runs.finish(connection, claim, state, counts=standing.counts, standing=pending, **left)
+                incidents.ended_badly(connection, feed, run_id, error, claim=claim, counted=counted)
     write_summary(services)
 
 
@@ -62,9 +67,12 @@ def failed_unless_recorded(feed: str, run_id: str, services: Services) -> None:
         if run is not None and run.state != "running":
             return
         if run is None:
+            claim = None
             runs.failed_before_claim(connection, feed, run_id, described(None))
         else:
-            runs.finish(connection, Claim(run.stream, run_id, run.fence), "failed", error=described(None))
+            claim = Claim(run.stream, run_id, run.fence)
+            runs.finish(connection, claim, "failed", error=described(None))
+        incidents.ended_badly(connection, feed, run_id, None, claim=claim)
     write_summary(services)
 
 
