@@ -1,7 +1,8 @@
-"""A local file appears under its name whole, or not at all."""
+"""Local files: whole under their name or not there at all, and private where they should be."""
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,11 @@ from include.effects import effect
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+def private(path: str, flags: int) -> int:
+    """An ``opener`` for :func:`open`: the file it makes is readable by its owner only."""
+    return os.open(path, flags, 0o600)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("dags", "include.cli"),
     ("include.platform",),
-    ("include.pipeline",),
+    ("include.pipeline", "include.housekeeping"),
     ("include.run",),
     (
         "include.sources",

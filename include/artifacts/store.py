@@ -113,11 +113,11 @@ class ArtifactStore:
 
         Whatever dead processes left behind (they hold no lock any more) is swept first.
         """
-        with self._translated():
+        with self.translated():
             self._sweep()
             name = re.sub(r"[^A-Za-z0-9._-]", "_", run)[:80]
             folder = self._folder("scratch") / f"{name}.{secrets.token_hex(8)}"
-            with effect("artifacts.scratch"), self._gate():  # who stops here keeps nobody else waiting
+            with effect("artifacts.scratch"), self.gate():  # who stops here keeps nobody else waiting
                 folder.mkdir(mode=0o700)
                 lock = _create_locked(folder / _LOCK_FILE)
         try:
@@ -127,9 +127,9 @@ class ArtifactStore:
             os.close(lock)
 
     def _put(self, chunks: Iterable[bytes]) -> Artifact:
-        with self._translated():
+        with self.translated():
             incoming = self._folder("incoming") / secrets.token_hex(16)
-            with self._gate():
+            with self.gate():
                 descriptor = _create_locked(incoming)
             digest, size = hashlib.sha256(), 0
             try:
@@ -143,7 +143,9 @@ class ArtifactStore:
                         os.fsync(target.fileno())
                     final = self._folder("sha256", digest.hexdigest()[:2]) / digest.hexdigest()
                     with effect("artifacts.rename"):
-                        incoming.replace(final)
+                        with self.gate():  # not while retention looks at the old content of this name, and removes it
+                            os.utime(incoming)  # new from here on, however long this process slept
+                            incoming.replace(final)
                         _sync_folder(final.parent)
             except BaseException:
                 incoming.unlink(missing_ok=True)
@@ -162,8 +164,8 @@ class ArtifactStore:
         return folder
 
     @contextmanager
-    def _gate(self) -> Iterator[None]:
-        """Keep the sweep away from what exists but is not locked yet."""
+    def gate(self) -> Iterator[None]:
+        """Keep others from looking, for a moment: at what exists but is not locked yet, or has just got its name."""
         descriptor = os.open(self._folder() / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -172,7 +174,7 @@ class ArtifactStore:
             os.close(descriptor)
 
     def _sweep(self) -> None:
-        with self._gate():
+        with self.gate():
             for folder in _entries(self.root / "scratch"):
                 if _owner_is_dead(folder / _LOCK_FILE):
                     shutil.rmtree(folder, ignore_errors=True)
@@ -181,7 +183,8 @@ class ArtifactStore:
                     file.unlink(missing_ok=True)
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
+        """Say what a refusal of the disk means, and what to do."""
         try:
             yield
         except OSError as error:

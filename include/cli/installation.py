@@ -14,7 +14,6 @@ from include.errors import ConfigurationError, StateDamaged
 from include.settings import var_folder
 
 if TYPE_CHECKING:
-    from include.destinations.connection import ConnectionDetails
     from include.run.services import Services
 
 
@@ -38,7 +37,7 @@ def local_services() -> Services:
 
     Raises as :func:`schedule_dsn`.
     """
-    from include.run.services import Services
+    from include.run.services import Services, no_connections
     from include.settings import Settings, default_time_zone, mappings_folder
 
     settings = Settings(
@@ -48,11 +47,7 @@ def local_services() -> Services:
         ledger_dsn=ledger_dsn(),
         time_zone=default_time_zone(),
     )
-    return Services(settings, _no_connections)
-
-
-def _no_connections(name: str) -> ConnectionDetails:
-    raise ConfigurationError(f"This command does not connect to {name}.")
+    return Services(settings, no_connections)
 
 
 def access() -> dict[str, Any]:

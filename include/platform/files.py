@@ -12,11 +12,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def private(path: str, flags: int) -> int:
-    """An ``opener`` for :func:`open`: the file it makes is readable by its owner only."""
-    return os.open(path, flags, 0o600)
-
-
 def write_private(path: Path, content: bytes) -> None:
     """Replace ``path`` atomically by a file of mode 0600."""
     unfinished = path.with_name(f".{path.name}.unfinished")

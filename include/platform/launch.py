@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from include.database import prepare_database
 from include.errors import CallboardError, ConfigurationError
+from include.files import private
 from include.platform import access, environment, first_round, leftovers, ports
 from include.platform.airflow_api import AirflowApi
 from include.platform.airflow_database import create_airflow_database
 from include.platform.feeds import configured_feeds
-from include.platform.files import private
 from include.platform.generated import key_pair, load_or_generate
 from include.platform.postgres import EmbeddedPostgres
 from include.platform.supervision import Supervision

@@ -11,7 +11,7 @@ import xmlrpc.client
 from typing import TYPE_CHECKING, Any
 
 from include.errors import ConfigurationError
-from include.platform.files import private
+from include.files import private
 from include.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:

@@ -10,14 +10,24 @@ from typing import TYPE_CHECKING
 from include.artifacts.store import ArtifactStore
 from include.database import transaction
 from include.effects import effect
+from include.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy import Connection
 
-    from include.destinations.connection import Connections
+    from include.destinations.connection import ConnectionDetails, Connections
     from include.settings import Settings
+
+
+def no_connections(name: str) -> ConnectionDetails:
+    """The connections of whoever only looks things up, or tidies up: there are none.
+
+    Raises:
+        ConfigurationError: always.
+    """
+    raise ConfigurationError(f"This does not connect to {name}.")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from include.effects import effect
 from include.errors import SourceNotReady
+from include.files import private
 from include.ledger import runs
 from include.mappings.schema import SANDBOX_CONNECTION
 
@@ -44,18 +45,17 @@ def write_summary(services: Services) -> None:
         _log.warning("The summary was not rewritten: %s", error)
 
 
-def _replace(file: Path, rows: list[dict[str, Any]]) -> None:
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
+def _replace(target: Path, rows: list[dict[str, Any]]) -> None:
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with draft.open("w", encoding="utf-8") as written:
-            json.dump(rows, written, indent=1)
-            written.write("\n")
+        with open(draft, "w", encoding="utf-8", opener=private) as written:
+            written.write(json.dumps(rows, indent=1) + "\n")
             written.flush()
             os.fsync(written.fileno())
         with effect("summary.rename"):
-            draft.replace(file)
+            draft.replace(target)
     except OSError as error:
-        _log.warning("The summary %s could not be written: %s", file, error.strerror)
+        _log.warning("The summary %s could not be written: %s", target, error.strerror)
         with suppress(OSError):
             draft.unlink(missing_ok=True)
 

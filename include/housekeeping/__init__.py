@@ -1,0 +1,1 @@
+"""Housekeeping: what is no longer needed goes, every night, and how long everything is kept is said in one place."""
