@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from include.errors import DeliveryRefused, FencedOut
+from include.errors import DeliveryRefused, FencedOut, UnknownName
 from include.ledger import deliveries
 from include.run.deliver import deliver
 from include.run.explain import explain_person, explain_slot
@@ -226,7 +226,8 @@ def test_a_persons_day_is_explained_slot_by_slot(world):
             GROUP BY emp_id, slot_date ORDER BY count(*) DESC, emp_id LIMIT 1
             """
         ).fetchone()
-    found = explain_person(world.services, KRONOS, emp_id, day)
+    found = explain_person(world.services, KRONOS, emp_id, day).slots
     assert set(slot_ids) <= {explanation.slot_id for explanation in found}
     assert all(explanation.outcome != "not_extracted" for explanation in found)
-    assert explain_person(world.services, KRONOS, "nobody", day) == []
+    with pytest.raises(UnknownName):
+        explain_person(world.services, KRONOS, "nobody", day)

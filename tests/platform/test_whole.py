@@ -27,7 +27,7 @@ from include.settings import PROJECT_ROOT
 from tests.support.exchange import exported
 from tests.support.receiver import KronosReceiver
 from tests.support.told import CLOSED, Failing, kill_tasks_until_over
-from tests.support.whole_platform import WholePlatform, environment, make_run_command, wait_until
+from tests.support.whole_platform import START_SECONDS, WholePlatform, environment, make_run_command, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -364,6 +364,7 @@ def test_rebaseline_sends_everything_again_under_a_new_name(platform):
 
 
 def test_two_fifths_of_the_slots_gone_are_held_until_they_are_back(platform):
+    assert platform.callboard("run", SECOND)[0] == 0
     file = platform.delivered_files(FOLDERS[SECOND])[0]
     before = file.read_bytes()
     slots = sorted(line["SourceSlotID"] for line in rows_of(file))
@@ -508,7 +509,7 @@ def test_with_once_it_ends_after_the_table_and_says_whether_every_feed_delivered
     shutil.copy(platform.mappings / f"{ON_CALL}.yaml", platform.mappings / f"{BROKEN}.yaml")  # somebody mends it
     shutil.copy(platform.mappings / f"{ON_CALL}.csv", platform.mappings / f"{BROKEN}.csv")
     process = platform.launch(once=True)
-    assert process.wait(timeout=300) == 0, platform.printed
+    assert process.wait(timeout=START_SECONDS) == 0, platform.printed
     assert platform.processes() == []
     states = {feed: words[0] for feed, words in platform.table().items()}
     assert states == {ON_CALL: "delivered", SECOND: "delivered", BROKEN: "delivered", KRONOS: "unchanged"}

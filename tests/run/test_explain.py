@@ -175,7 +175,7 @@ def test_what_a_held_delivery_keeps_back_waits_for_approval(world):
     kept_back = standing(decided, ["NEW"], reason="awaiting_approval")
     with world.services.artifacts.scratch("held") as folder:
         pending = kept_back.store(world.services, folder)
-    error = DeliveryHeld("Feed x: 1 of 2 records would be deleted.", next_step="look at it")
+    error = DeliveryHeld("Feed x: 1 of 2 records would be deleted.", facts={}, next_step="look at it")
     with world.services.ledger("held") as connection:
         runs.finish(connection, claim, "held", counts=kept_back.counts, standing=pending, error=str(error))
     outcome, reason, detail = told(world)
