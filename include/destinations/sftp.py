@@ -86,18 +86,13 @@ class SftpSession(SftpRequests):
         if begun is None:
             return False
         with effect("sftp.upload"), local.open("rb") as source:
+            target = self._taken_up(path, there)
             try:
-                target = self._opened(path, "r+") if there else self._created(path)
                 source.seek(begun)
                 target.seek(begun)
                 # No request before the last one is answered: what is there never has a gap.
                 self._write(source, target, path, _CHUNK)
             except wire.SftpStatus as no:
-                if there is not (self._stat(path) is not None):
-                    raise DeliveryUncertain(
-                        f"SFTP {self._target.place}: {path} appeared or vanished while it was being written.",
-                        next_step="nothing; the next try looks what is there",
-                    ) from no
                 raise self._refusal("writing", path, no) from no
         self._verified(local, path)
         return True
@@ -223,6 +218,18 @@ class SftpSession(SftpRequests):
                 raise
         self.make_folder()
         return self._opened(path, "wx")
+
+    def _taken_up(self, path: str, there: bool) -> paramiko.SFTPFile:
+        """Open a file that was there a moment ago, or create one that was not."""
+        try:
+            return self._opened(path, "r+") if there else self._created(path)
+        except wire.SftpStatus as no:
+            if there is (self._stat(path) is not None):
+                raise self._refusal("writing", path, no) from no
+            raise DeliveryUncertain(
+                f"SFTP {self._target.place}: {path} appeared or vanished while it was being written.",
+                next_step="nothing; the next try looks what is there",
+            ) from no
 
     def _opened(self, path: str, mode: str) -> paramiko.SFTPFile:
         with self._asking("opening", path):

@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from include.errors import DeliveryRefused, DeliveryUncertain, DestinationUnavailable
+from include.errors import CallboardError, DeliveryRefused, DeliveryUncertain, DestinationUnavailable
 from include.ledger import deliveries
 from include.run.deliver import deliver
 from include.run.services import Services
 from tests.support import small_hospital as hospital
+from tests.support.figures import Figures, counting
+from tests.support.kills import edit, judge
 from tests.support.receiver import KronosReceiver
 from tests.support.sftp_servers import SSHD, SftpServer, openssh
 from tests.support.world import KRONOS, World, build_world, integration
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 #: Runs that fail, or may fail, for each of the six worlds. CALLBOARD_FAULT_EXAMPLES for more.
 EXAMPLES = int(os.environ.get("CALLBOARD_FAULT_EXAMPLES", "25"))
+WORLDS = [(publish, seed) for publish in ("rename", "posix_rename", "done_marker") for seed in range(2)]
 #: Which request is disturbed, and how many of its kind a delivery sends: any of them may be hit.
 REQUESTS = {"rename": 1, "CLOSE": 2, "STAT": 4, "WRITE": 1, "OPEN": 2, "READ": 2, "REMOVE": 1, "AUTH": 1}
 PATIENCE_S = 0.4
@@ -52,6 +55,17 @@ DISTURBANCES: tuple[dict[str, Any], ...] = (
     TOO_LATE,
 )
 BROKEN = (DestinationUnavailable, DeliveryUncertain, DeliveryRefused)
+#: The request that makes a file visible, by profile.
+VISIBLE = {"rename": "^RENAME ", "posix_rename": "^POSIX_RENAME ", "done_marker": r"^OPEN .*\.done$"}
+#: One fault for each kind of error, and for each way to come to it.
+DIRECTED: tuple[tuple[type[CallboardError], dict[str, Any]], ...] = (
+    (DestinationUnavailable, {"match": "^WRITE ", "status": "drop"}),
+    (DestinationUnavailable, {"match": "^STAT ", **TOO_LATE}),
+    (DeliveryUncertain, {"match": "visible", "drop_after_commit": True}),
+    (DeliveryRefused, {"match": "^WRITE ", "status": "no_space"}),
+    (DeliveryRefused, {"match": "^OPEN ", "status": "permission_denied"}),
+    (DeliveryRefused, {"match": "visible", "status": "permission_denied"}),
+)
 
 
 @dataclass
@@ -60,15 +74,18 @@ class Trials:
 
     world: World
     dice: random.Random
+    publish: str = "rename"
     receiver: KronosReceiver = field(init=False)
     ended: Counter[str] = field(default_factory=Counter)
+    figures: Figures = field(default_factory=Figures)
 
     def __post_init__(self) -> None:
-        self.receiver = KronosReceiver(self.world.partner / KRONOS)
+        marker = self.world.publish_by(KRONOS, self.publish)
+        self.receiver = KronosReceiver(self.world.partner / KRONOS, marker=marker)
 
     def trial(self, disturbed: Callable[[Decided], object], story: object) -> None:
         """Edit, run with ``disturbed`` in place of the delivery, and once more as it should be."""
-        self._edit()
+        edit(self.world, self.dice)
         decided = self.world.decide(KRONOS)
         try:
             disturbed(decided)
@@ -82,24 +99,19 @@ class Trials:
             self._undisturbed(decided)
         else:  # or the next run, with whatever people have done meanwhile
             if self.dice.random() < 0.5:
-                self._edit()
+                edit(self.world, self.dice)
             decided = self.world.decide(KRONOS)
             self._undisturbed(decided)
         self.receiver.collect()
-        with self.world.store() as store:
-            truth = hospital.kronos_truth(store)
-        assert self.receiver.faults == (0, 0, 0), story
-        assert self.receiver.held == truth, story
+        self.figures.tries += 1
+        judge(self.world, self.receiver, self.figures)
+        assert not self.figures.faults, story
         assert list(self.receiver.folder.iterdir()) == [], story
         with self.world.services.ledger_reading() as connection:
             assert deliveries.in_flight(connection, KRONOS) is None, story
 
     def _undisturbed(self, decided: Decided) -> None:
         deliver(integration(KRONOS), decided, self.world.services)
-
-    def _edit(self) -> None:
-        with self.world.store() as store:
-            hospital.edit(store, self.dice)
 
 
 @pytest.fixture(autouse=True)
@@ -112,11 +124,11 @@ def some_faults(dice: random.Random, publish: str) -> list[dict[str, Any]]:
     """One to three faults; of every kind of request, any one of those that a delivery sends."""
     chosen: list[dict[str, Any]] = []
     for request in dice.choices([*REQUESTS, "rename", "rename"], k=dice.randint(1, 3)):
-        match = f"^{publish.upper() if request == 'rename' else request} "
+        match = VISIBLE[publish] if request == "rename" else f"^{request} "
         chosen.append({"match": match, "times": dice.randrange(REQUESTS[request])})  # these pass untouched
         disturbance = dice.choice(DISTURBANCES)
-        if request == "OPEN" and disturbance is TOO_LATE:
-            continue  # a file created when nobody waits for it any more stays behind, hidden and empty
+        if "OPEN" in match and disturbance is TOO_LATE:
+            continue  # a file created when nobody waits for it any more stays behind, hidden or unmarked, and empty
         chosen.append({"match": match, "times": dice.choice((1, 1, 2))} | disturbance)
     return chosen
 
@@ -131,27 +143,44 @@ def impatient(services: Services) -> Services:
     return Services(services.settings, connections)
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("publish", ["rename", "posix_rename"])
+@pytest.mark.parametrize(("publish", "seed"), WORLDS)
 def test_a_server_that_fails_at_random_loses_and_doubles_nothing(
     world: World, partner_server: SftpServer, publish: str, seed: int
 ) -> None:
-    world.publish_by(KRONOS, publish)
-    trials = Trials(world, random.Random(f"{publish} {seed}"))
-    hurried = impatient(world.services)
-    for number in range(EXAMPLES):
-        faults = some_faults(trials.dice, publish)
-
-        def disturbed(decided: Decided, faults: list[dict[str, Any]] = faults) -> None:
-            partner_server.set_faults(*faults)
-            try:
-                deliver(integration(KRONOS), decided, hurried)
-            finally:
-                partner_server.set_faults()
-
-        trials.trial(disturbed, (number, faults))
+    trials = Trials(world, random.Random(f"{publish} {seed}"), publish)
+    with counting(f"a server that fails at random ({publish})") as trials.figures:
+        for number in range(EXAMPLES):
+            faults = some_faults(trials.dice, publish)
+            trials.trial(disturbed_by(partner_server, world, faults), (number, faults))
     # The faults do reach the delivery: most tries broke. In which way one breaks is the chance of its seed.
     assert trials.ended["none"] < EXAMPLES / 2
+
+
+@pytest.mark.parametrize("publish", VISIBLE)
+def test_every_kind_of_error_ends_well(world: World, partner_server: SftpServer, publish: str) -> None:
+    trials = Trials(world, random.Random(publish), publish)
+    for error, fault in DIRECTED:
+        with world.store() as store:  # whatever else is edited: there is something to deliver
+            store.execute("UPDATE schedules SET stop_local = stop_local + interval '1 min' WHERE emp_id IS NOT NULL")
+            store.commit()
+        directed = {**fault, "match": VISIBLE[publish] if fault["match"] == "visible" else fault["match"]}
+        trials.ended.clear()
+        trials.trial(disturbed_by(partner_server, world, [directed]), directed)
+        assert trials.ended == {error.__name__: 1}, directed
+
+
+def disturbed_by(server: SftpServer, world: World, faults: list[dict[str, Any]]) -> Callable[[Decided], None]:
+    """A delivery while the server misbehaves."""
+    hurried = impatient(world.services)
+
+    def disturbed(decided: Decided) -> None:
+        server.set_faults(*faults)
+        try:
+            deliver(integration(KRONOS), decided, hurried)
+        finally:
+            server.set_faults()
+
+    return disturbed
 
 
 @pytest.fixture
@@ -210,7 +239,8 @@ def test_sshd_killed_at_random_moments_loses_and_doubles_nothing(openssh_world: 
         finally:
             blow.join()
 
-    for number in range(EXAMPLES * 2):
-        trials.trial(struck, number)
+    with counting("sshd killed at random moments") as trials.figures:
+        for number in range(EXAMPLES * 2):
+            trials.trial(struck, number)
     assert killed > EXAMPLES // 4
     assert trials.ended["DestinationUnavailable"] + trials.ended["DeliveryUncertain"] > EXAMPLES // 4

@@ -1,4 +1,4 @@
-"""Connections that break at every byte: nothing half is ever published, every wait ends, and lost answers are told."""
+"""Connections that break: every wait ends, and lost answers are told. What a partner sees meanwhile: test_cuts.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from include.destinations.sftp import open_sftp
 from include.effects import observed_by
-from include.errors import CallboardError, DeliveryRefused, DeliveryUncertain, DestinationUnavailable
+from include.errors import CallboardError, DeliveryUncertain, DestinationUnavailable
 from tests.destinations.conftest import Place, needs_sshd
 from tests.support.tcp_proxy import Break, TcpProxy, proxied
 
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
     from tests.support.sftp_servers import SftpServer
 
-OLD = b"the last good file\r\n" * 20_000
 NEW = b"the file of this run\r\n" * 40_000
-CUTS = 16
 #: Far above what any of these take, far below "for ever" and below the session's own limit of 900 s.
 BOUND = 60.0
 #: Seconds to wait for an answer where all answers before the lost one must have come.
@@ -55,43 +53,6 @@ def _measure(place: Place, payload: Path) -> dict[str, int]:
         passed = dict(proxy.passed)
     (place.local / "out.csv").unlink()
     return passed
-
-
-@pytest.mark.parametrize("replace", [True, False], ids=["replace", "new name"])
-def test_a_cut_at_any_byte_leaves_the_old_file_or_the_whole_new_one(place: Place, payload: Path, replace: bool) -> None:
-    total = _measure(place, payload)
-    old = OLD if replace else None
-    outcomes: set[str] = set()
-    for cut in range(1, CUTS + 1):
-        if old is None:
-            (place.local / "out.csv").unlink(missing_ok=True)
-        else:
-            (place.local / "out.csv").write_bytes(old)
-        plan = Break(up=total["up"] * cut // (CUTS + 1))
-        with proxied(place.server.port, plan) as proxy, pytest.raises(CallboardError) as caught:
-            _deliver(place, payload, proxy.port, replace=replace)
-        outcomes.add(type(caught.value).__name__)
-        assert caught.value.retryable or isinstance(caught.value, DeliveryRefused)
-        allowed = [old, NEW] if isinstance(caught.value, DeliveryUncertain) else [old]
-        assert place.content("out.csv") in allowed, f"cut at {plan.up}: {caught.value}"
-    assert "DestinationUnavailable" in outcomes
-    (place.local / "out.csv").unlink(missing_ok=True)
-    _deliver(place, payload, place.server.port, replace=replace)
-    assert place.content("out.csv") == NEW, "the next try mends whatever the last one left"
-    assert place.content(".part") is None
-
-
-def test_the_same_cuts_do_destroy_a_file_that_is_written_in_place(place: Place, payload: Path) -> None:
-    """The measure of the test above: what it must be able to see."""
-    (place.local / "out.csv").write_bytes(OLD)
-    plan = Break(up=len(NEW) // 2)
-    with (
-        proxied(place.server.port, plan) as proxy,
-        pytest.raises(CallboardError),
-        open_sftp(place.target(port=proxy.port), place.folder) as session,
-    ):
-        session.upload(payload, "out.csv")
-    assert place.content("out.csv") not in (OLD, NEW)
 
 
 @pytest.mark.parametrize("way", ["up", "down"])

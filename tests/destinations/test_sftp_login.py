@@ -14,6 +14,7 @@ from include.errors import ConfigurationError, DeliveryRefused
 from tests.destinations.conftest import Place, needs_sshd
 from tests.support import sftp_servers
 from tests.support.sftp_servers import KEY_TYPES, write_key
+from tests.support.tcp_proxy import proxied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +102,29 @@ def test_a_changed_host_key_gets_no_login(place: Place, tmp_path: Path, kind: st
     with refused, open_sftp(target, place.folder):
         pass
     assert place.server.logins() - before == 0
+
+
+def test_a_server_without_a_pinned_key_is_not_even_connected_to(place: Place) -> None:
+    with proxied(place.server.port) as proxy:
+        for extra in ({}, {"known_hosts": f"[127.0.0.1]:{place.server.port} {place.server.host_keys['rsa']}\n"}):
+            with pytest.raises(ConfigurationError, match="no host key is pinned"):
+                place.target(port=proxy.port, host_keys=None, **extra)
+        assert proxy.connections == 0
+
+
+def test_nothing_is_said_to_a_server_with_another_key_once_it_is_shown(place: Place, tmp_path: Path) -> None:
+    """Not even the name of the login leaves: the key exchange is the last that such a server hears."""
+    changed = write_key(tmp_path / "changed", "ed25519")
+    before = place.server.logins()
+    with proxied(place.server.port) as proxy:
+        refused = pytest.raises(DeliveryRefused, match="not logged in")
+        with refused, open_sftp(place.target(port=proxy.port, host_keys=[changed]), place.folder):
+            pass
+        stranger = proxy.passed["up"]
+        with open_sftp(place.target(port=proxy.port), place.folder):
+            pass
+        assert stranger < proxy.passed["up"] - 100  # a signature alone has more
+    assert place.server.logins() - before == 1
 
 
 def test_known_hosts_of_this_port_only(place: Place) -> None:

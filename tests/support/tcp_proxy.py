@@ -94,7 +94,11 @@ class TcpProxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self.target_port))
+                try:
+                    server = socket.create_connection(("127.0.0.1", self.target_port))
+                except ConnectionRefusedError:
+                    client.close()
+                    continue
                 self._sockets += [client, server]
                 self._ends = client, server
                 self.connections += 1
