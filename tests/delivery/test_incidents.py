@@ -123,7 +123,7 @@ def epic(world: World) -> Feed:
 # What there is to break, and to mend.
 
 #: Without any, nothing would be left at the partner, and a guard would hold that.
-NEARLY_NO_IDS = "UPDATE personnel SET custom1 = NULL WHERE emp_id < 'E07'"
+NEARLY_NO_IDS = "UPDATE personnel SET custom1 = NULL WHERE emp_id <> 'E00'"
 NO_IDS = "UPDATE personnel SET custom1 = NULL WHERE emp_id IN ('E01', 'E02', 'E03')"
 IDS = "UPDATE personnel SET custom1 = '00' || right(emp_id, 1)"
 
