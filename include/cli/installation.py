@@ -15,6 +15,7 @@ from include.settings import var_folder
 
 if TYPE_CHECKING:
     from include.destinations.connection import ConnectionDetails
+    from include.platform.airflow_api import AirflowApi
     from include.run.services import Services
 
 
@@ -49,6 +50,21 @@ def local_services() -> Services:
         time_zone=default_time_zone(),
     )
     return Services(settings, _no_connections)
+
+
+def airflow_api(*, timeout: float = 30) -> AirflowApi:
+    """Airflow's API, under the account of ``CALLBOARD_AIRFLOW_URL``, ``_USER`` and ``_PASSWORD``, or of access.json.
+
+    Raises:
+        ConfigurationError: nobody says where it is.
+    """
+    from include.platform.airflow_api import AirflowApi
+
+    said = [os.environ.get(f"CALLBOARD_AIRFLOW_{name}") for name in ("URL", "USER", "PASSWORD")]
+    if all(said):
+        url, user, password = (str(word) for word in said)
+        return AirflowApi(url, user, password, timeout=timeout)
+    return AirflowApi.of_access_file(var_folder() / "access.json", timeout=timeout)
 
 
 def _no_connections(name: str) -> ConnectionDetails:

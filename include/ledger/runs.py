@@ -12,6 +12,7 @@ from include.ledger.records import Claim, Counts, Run, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
 
 _COUNTS = ("extracted", "delivered", "pending", "excluded", "rejected")
 
@@ -114,6 +115,50 @@ def latest_decided(connection: Connection, feed: str) -> Run | None:
         feed=feed,
     )
     return found[0] if found else None
+
+
+def last_good(connection: Connection, feeds: Collection[str]) -> dict[str, datetime]:
+    """When each of the feeds last ended delivered or unchanged, as far as it ever did."""
+    found = connection.execute(
+        text(
+            """
+            SELECT feed, good.finished_at FROM unnest(CAST(:feeds AS text[])) AS wanted (feed)
+            JOIN LATERAL (
+                SELECT finished_at FROM run
+                WHERE feed = wanted.feed AND finished_at IS NOT NULL AND state IN ('delivered', 'unchanged')
+                ORDER BY finished_at DESC LIMIT 1
+            ) AS good ON true
+            """
+        ),
+        {"feeds": sorted(feeds)},
+    )
+    return {row.feed: row.finished_at for row in found}
+
+
+def ended_since(connection: Connection, moment: datetime, feeds: Collection[str], limit: int) -> Sequence[Run]:
+    """The runs of these feeds that ended after ``moment``, however they did, the earliest first."""
+    return _select(
+        connection,
+        "WHERE finished_at > :moment AND feed = ANY(:feeds)",
+        order="ORDER BY finished_at, stream, run_id LIMIT :limit",
+        moment=moment,
+        feeds=sorted(feeds),
+        limit=limit,
+    )
+
+
+def under_way(connection: Connection) -> Sequence[Run]:
+    """The runs of all feeds that have not ended, the oldest first."""
+    return _select(connection, "WHERE state = 'running'", order="ORDER BY started_at")
+
+
+def claimed_since(connection: Connection, feed: str, moment: datetime) -> bool:
+    """Whether a run of the feed claimed its fence after ``moment``."""
+    found: bool = connection.execute(
+        text("SELECT EXISTS (SELECT FROM stream WHERE feed = :feed AND fence > 0 AND claimed_at > :moment)"),
+        {"feed": feed, "moment": moment},
+    ).scalar_one()
+    return found
 
 
 def successor(connection: Connection, stream: str, run_id: str) -> str | None:
