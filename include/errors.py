@@ -133,3 +133,17 @@ class FencedOut(CallboardError):
     """A newer run of the feed has started; this one must not touch anything. No incident: the run is skipped."""
 
     summary = "A newer run took over"
+
+
+class MailNotSent(CallboardError):
+    """The mail server did not take a mail. It stays in the outbox and is tried again.
+
+    ``server``: the server itself is the trouble (unreachable, silent, hung up), so that other mails need not be tried.
+    """
+
+    retryable = True
+    summary = "A mail was not sent"
+
+    def __init__(self, message: str, *, server: bool) -> None:
+        super().__init__(message, next_step="nothing; it is tried again until the mail server takes it")
+        self.server = server

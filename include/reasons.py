@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OutcomeClass = Literal["excluded", "rejected", "pending", "not_extracted"]
+#: The kinds of incident that mails are about: mismatched IDs, inaccurate mapping, the connection to the partner, a
+#: delivery held by a guard, a run that failed otherwise, a feed that delivers no more.
+IncidentClass = Literal["id_matching", "mapping", "connection", "held", "failed", "stale"]
 
 SCHEDULER = "schedule administrator"
 ANALYST = "integration analyst"

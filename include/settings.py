@@ -7,7 +7,7 @@ Nothing is read when this module is imported.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from include.errors import ConfigurationError
@@ -91,3 +91,65 @@ def load_settings() -> Settings:
         ledger_dsn=required("CALLBOARD_LEDGER_DSN"),
         time_zone=default_time_zone(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class MailSettings:
+    """How mails leave, and what they say of this installation. Nothing that delivers depends on it.
+
+    ``host`` and ``port`` of the mail server, ``user`` and ``password`` where it wants a login, ``starttls`` before
+    either (its certificate must be trusted by this machine), ``sender`` the address mails come from
+    (``CALLBOARD_SMTP_*``; ``_FROM`` is the sender). ``timeout`` is the longest wait for one answer, in seconds.
+    ``administrators`` get what nobody else can be told (``CALLBOARD_ADMINISTRATORS``, parted by commas).
+    ``airflow_url`` begins the links to runs (``CALLBOARD_AIRFLOW_URL``). ``digest_hours``: after how many hours an
+    incident that lasts is told again (``CALLBOARD_DIGEST_HOURS``).
+    """
+
+    host: str = "localhost"
+    port: int = 25
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    starttls: bool = False
+    sender: str = "callboard@localhost"
+    timeout: float = 30.0
+    administrators: tuple[str, ...] = ()
+    airflow_url: str = ""
+    digest_hours: float = 24.0
+
+
+def load_mail_settings() -> MailSettings:
+    """Read how mails leave.
+
+    Raises:
+        ConfigurationError: a number or a switch is none.
+    """
+    default = MailSettings()
+    starttls = os.environ.get("CALLBOARD_SMTP_STARTTLS", "").strip().lower() or "false"
+    if starttls not in ("true", "false"):
+        raise ConfigurationError(
+            "CALLBOARD_SMTP_STARTTLS is neither true nor false.", next_step="set it to one of them"
+        )
+    listed = os.environ.get("CALLBOARD_ADMINISTRATORS", "").split(",")
+    return MailSettings(
+        host=os.environ.get("CALLBOARD_SMTP_HOST") or default.host,
+        port=int(_number("CALLBOARD_SMTP_PORT", default.port, 65535)),
+        user=os.environ.get("CALLBOARD_SMTP_USER") or None,
+        password=os.environ.get("CALLBOARD_SMTP_PASSWORD") or None,
+        starttls=starttls == "true",
+        sender=os.environ.get("CALLBOARD_SMTP_FROM") or default.sender,
+        timeout=_number("CALLBOARD_SMTP_TIMEOUT", default.timeout, 600),
+        administrators=tuple(dict.fromkeys(address.strip() for address in listed if address.strip())),
+        airflow_url=os.environ.get("CALLBOARD_AIRFLOW_URL", "").rstrip("/"),
+        digest_hours=_number("CALLBOARD_DIGEST_HOURS", default.digest_hours, 24 * 31),
+    )
+
+
+def _number(name: str, default: float, most: float) -> float:
+    value = os.environ.get(name)
+    try:
+        number = float(value) if value else default
+    except ValueError:
+        number = 0
+    if not 0 < number <= most:
+        raise ConfigurationError(f"{name} is not a number above 0 and up to {most:g}.", next_step="correct it")
+    return number

@@ -1,7 +1,7 @@
 """The outbox: mails that are written and not yet with everybody they are for.
 
-A mail is queued in the transaction of what it tells of. Its sender holds it locked while it speaks to the mail server;
-dying there leaves it due again, under the same Message-ID.
+A mail is queued in the transaction that notes its incident as told. Its sender holds it locked while it speaks to the
+mail server; dying there leaves it due again, under the same Message-ID.
 """
 
 from __future__ import annotations
@@ -16,12 +16,9 @@ from include.ledger.records import Mail
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from include.ledger.records import NewMail
-
-#: The channel that is notified when a mail is queued.
-CHANNEL = "callboard_mail"
 
 _COLUMNS = """
     mail_id, incident_id, feed, class, state, recipients, subject, body, attachment_name, attachment, message_id,
@@ -30,7 +27,7 @@ _COLUMNS = """
 
 
 def queue(connection: Connection, mail: NewMail) -> int:
-    """Put a mail into the outbox; answers its number. Its sender hears of it when the transaction ends."""
+    """Put a mail into the outbox; answers its number."""
     values = asdict(mail)
     number: int = connection.execute(
         text(
@@ -44,18 +41,23 @@ def queue(connection: Connection, mail: NewMail) -> int:
         ),
         {**values, "recipients": json.dumps(list(mail.recipients))},
     ).scalar_one()
-    connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
     return number
 
 
 def due(connection: Connection) -> Mail | None:
-    """The oldest mail whose time has come, locked until the transaction ends; others' locked ones are passed over."""
+    """The mail that has been due longest, locked until the transaction ends; others' locked ones are passed over.
+
+    The mails of one incident leave in their order: none before an earlier one that nobody has got yet.
+    """
     row = (
         connection.execute(
             text(
                 f"""
                 SELECT {_COLUMNS} FROM mail WHERE recipients <> '[]' AND next_try_at <= now()
-                ORDER BY mail_id LIMIT 1 FOR UPDATE SKIP LOCKED
+                    AND NOT EXISTS (SELECT FROM mail AS earlier
+                                    WHERE earlier.incident_id = mail.incident_id AND earlier.mail_id < mail.mail_id
+                                      AND earlier.sent_at IS NULL AND earlier.next_try_at IS NOT NULL)
+                ORDER BY next_try_at, mail_id LIMIT 1 FOR UPDATE SKIP LOCKED
                 """
             )
         )
@@ -83,14 +85,6 @@ def sent(
 def put_off(connection: Connection, mail: Mail, *, error: str, next_try_in: timedelta | None) -> None:
     """Nobody was served: try again after ``next_try_in``. ``error`` holds what the server said, and no address."""
     _tried(connection, mail, error, next_try_in, recipients=json.dumps(list(mail.recipients)), served=False)
-
-
-def next_due(connection: Connection) -> datetime | None:
-    """When the next mail is due, if any waits."""
-    found: datetime | None = connection.execute(
-        text("SELECT min(next_try_at) FROM mail WHERE recipients <> '[]'")
-    ).scalar_one()
-    return found
 
 
 def oldest_unsent(connection: Connection) -> Mail | None:

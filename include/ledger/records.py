@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from include.reasons import IncidentClass
+
 RunState = Literal["running", "delivered", "unchanged", "held", "failed", "skipped"]
 DeliveryState = Literal["PREPARED", "HELD", "STAGED", "DELIVERED", "COMMITTED", "SUPERSEDED", "ABANDONED"]
 DeliveryKind = Literal["new", "resend"]
@@ -116,7 +118,6 @@ class Run:
     checks: tuple[Mapping[str, Any], ...] = field(default=())
 
 
-IncidentClass = Literal["id_matching", "mapping", "connection", "held", "failed", "stale"]
 MailState = Literal["open", "digest", "closed", "canary"]
 
 
@@ -125,7 +126,8 @@ class Incident:
     """Something that a person must mend; ``kind`` is its class. Times are UTC.
 
     ``feed`` is '' for the platform itself. ``rows`` and ``told_rows`` are the SHA-256 of an artifact: the slots
-    concerned, and why, now and as the last mail showed them.
+    concerned, and why, now and as the last mail showed them. ``tell_at`` is when a mail about it is due. ``damped``: it
+    comes and goes, and not every opening and closing is told.
     """
 
     incident_id: int
@@ -140,6 +142,7 @@ class Incident:
     rows: str | None
     told_rows: str | None
     told_at: datetime | None
+    tell_at: datetime | None
     damped: bool
 
 

@@ -242,7 +242,9 @@ def _warnings(loaded: _Loaded, known_assignments: Collection[str] | None) -> Ite
         message = f"'window' is larger than recommended ({most.past_days} past and {most.future_days} future days)"
         yield Fault(reading.name, line, None, message)
     if not any((reading.mapping.recipients.administrators, reading.mapping.recipients.customer_it)):
-        yield Fault(reading.name, None, None, "'recipients' names nobody: no mail is sent about this feed")
+        yield Fault(
+            reading.name, None, None, "'recipients' names nobody: mails about this feed go to CALLBOARD_ADMINISTRATORS"
+        )
     if schema.advise is not None and loaded.mapping is not None:
         for sentence in schema.advise(loaded.mapping):
             yield Fault(reading.name, None, None, sentence)

@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from include.reasons import IncidentClass  # noqa: TC001 - likewise
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+Audience = Literal["administrators", "customer_it"]
 Status = Literal["vendor-documented", "community-observed", "default-unconfirmed"]
 FieldType = Literal["text", "integer", "decimal", "boolean", "date", "local_time"]
 KeyPath = tuple[str | int, ...]
@@ -63,6 +66,16 @@ def _delimiter(value: str) -> str:
     return value
 
 
+#: Who hears of which class of incidents, unless a feed says otherwise.
+AUDIENCES: Mapping[IncidentClass, tuple[Audience, ...]] = {
+    "id_matching": ("administrators",),
+    "mapping": ("administrators",),
+    "connection": ("customer_it",),
+    "held": ("administrators", "customer_it"),
+    "failed": ("administrators",),
+    "stale": ("administrators", "customer_it"),
+}
+
 #: The Airflow connection to the sandbox's SFTP server: where files go unless a mapping says otherwise.
 SANDBOX_CONNECTION = "callboard_sandbox_sftp"
 
@@ -104,10 +117,20 @@ class Destination(Strict):
 
 
 class Recipients(Strict):
-    """Who gets the mails about a feed."""
+    """Who gets the mails about a feed.
+
+    ``classes``: which of the two groups hears of a class of incidents, where it is not :data:`AUDIENCES`.
+    """
 
     administrators: tuple[Address, ...] = ()
     customer_it: tuple[Address, ...] = ()
+    classes: dict[IncidentClass, Annotated[tuple[Audience, ...], Field(min_length=1)]] = Field(default_factory=dict)
+
+    def of(self, kind: IncidentClass) -> tuple[str, ...]:
+        """The addresses that hear of a class of incidents; where its groups are empty, the other group's."""
+        groups = self.classes.get(kind, AUDIENCES[kind])
+        chosen = [address for group in groups for address in getattr(self, group)]
+        return tuple(dict.fromkeys(chosen or (*self.administrators, *self.customer_it)))
 
 
 class Limits(Strict):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from include.errors import ConfigurationError
 from include.integration import Rows, Sftp
 from include.ledger import deliveries, fence, runs
+from include.run import incidents
 from include.run.file_way import Files, Sessions, standing_of_files
 from include.run.handed import Decided, Receipt, Sent
 from include.run.order import Order
@@ -47,11 +48,13 @@ def deliver(integration: Integration, decided: Decided, services: Services, orde
         sent = send(integration, mapping, decided, claim, order, services, folder)
         standing = standing_after(integration, decided, services, folder)
         pending = standing.store(services, folder)
+    judged = incidents.judge(decided, standing, services)
     state: RunState = "delivered" if sent else "unchanged"
     sent = sent or Sent()
     with services.ledger("finish") as connection:
         fence.hold(connection, claim)
         runs.finish(connection, claim, state, counts=standing.counts, standing=pending, artifacts=sent.files)
+        incidents.ended_well(connection, judged)
     write_summary(services)
     return Receipt(feed=mapping.feed, run_id=claim.run_id, state=state, counts=standing.counts, sent=sent)
 

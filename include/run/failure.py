@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from include.errors import CallboardError, DeliveryHeld, FencedOut
 from include.ledger import runs
 from include.ledger.records import Claim
+from include.run import incidents
 from include.run.deliver import standing_after
 from include.run.handed import Decided, Extracted
 from include.run.summary import write_summary
@@ -45,12 +46,16 @@ def failed(
             runs.failed_before_claim(connection, feed, run_id, described(error))
         else:
             runs.finish(connection, claim, state, error=described(error))
+        counting = isinstance(handed, Decided)
+        incidents.ended_badly(connection, feed, run_id, error, claim=claim, will_count=counting)
     if claim is not None and isinstance(handed, Decided):
         with suppress(CallboardError), services.artifacts.scratch(run_id) as folder:
             standing = standing_after(integration, handed, services, folder)
             pending = standing.store(services, folder)
+            counted = incidents.count(handed, standing, services)
             with services.ledger("counted") as connection:
                 runs.finish(connection, claim, state, counts=standing.counts, standing=pending, error=described(error))
+                incidents.ended_badly(connection, feed, run_id, error, claim=claim, counted=counted)
     write_summary(services)
 
 
@@ -62,15 +67,18 @@ def failed_unless_recorded(feed: str, run_id: str, services: Services, ended: da
     """
     with services.ledger("failed") as connection:
         run = runs.find(connection, feed, run_id)
+        claim = None
         if run is None:
             if ended is not None and runs.claimed_since(connection, feed, ended):
                 return False
             runs.failed_before_claim(connection, feed, run_id, described(None))
         elif run.state == "running":
+            claim = Claim(run.stream, run_id, run.fence)
             state: RunState = "skipped" if runs.successor(connection, run.stream, run_id) else "failed"
-            runs.finish(connection, Claim(run.stream, run_id, run.fence), state, error=described(None))
+            runs.finish(connection, claim, state, error=described(None))
         else:
             return False
+        incidents.ended_badly(connection, feed, run_id, None, claim=claim)
     write_summary(services)
     return True
 

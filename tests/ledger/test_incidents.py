@@ -14,7 +14,8 @@ from include.ledger import incidents, outbox
 from include.ledger.records import NewMail
 
 if TYPE_CHECKING:
-    from include.ledger.records import Incident, IncidentClass
+    from include.ledger.records import Incident
+    from include.reasons import IncidentClass
 
 FEED = "epic_on_call_finder"
 DAY = timedelta(hours=24)
@@ -36,7 +37,8 @@ def later(database, hours: float) -> None:
         connection.execute(
             text(
                 "UPDATE incident SET opened_at = opened_at - :t, last_seen_at = last_seen_at - :t,"
-                " closed_at = closed_at - :t, told_at = told_at - :t"
+                " closed_at = closed_at - :t, told_at = told_at - :t,"
+                " tell_at = tell_at - :t"
             ),
             {"t": timedelta(hours=hours)},
         )
@@ -44,6 +46,16 @@ def later(database, hours: float) -> None:
             text("UPDATE mail SET queued_at = queued_at - :t, next_try_at = next_try_at - :t"),
             {"t": timedelta(hours=hours)},
         )
+
+
+def told(database) -> str | None:
+    """Tell of the incident that is due, as the sender does; answers its class."""
+    with transaction(database.ledger_dsn) as connection:
+        found = incidents.due_to_tell(connection)
+        if found is None:
+            return None
+        incidents.told(connection, found, again_in=DAY)
+        return found.kind
 
 
 def mail(incident: Incident | None = None, *recipients: str, state: str = "open") -> NewMail:
@@ -75,7 +87,7 @@ def test_a_failure_that_is_reported_often_is_one_incident_and_counts_runs(databa
     with transaction(database.ledger_dsn) as connection:
         assert len(incidents.open_incidents(connection)) == 2
         assert incidents.open_incidents(connection, "") == []
-        incidents.seen_again(connection, FEED, "failed", run_id="r3")
+        incidents.seen_again(connection, first, run_id="r3")
         assert incidents.find(connection, first.incident_id).occurrences == 3
 
 
@@ -99,51 +111,67 @@ def test_what_opens_for_the_third_time_within_an_hour_is_damped(database):
     assert not observe(database, "r9")[0].damped
 
 
-def test_digests_are_due_when_nobody_was_told_for_a_day(database):
-    incident, _ = observe(database)
-
-    def is_due() -> bool:
-        with transaction(database.ledger_dsn) as connection:
-            found = incidents.due_for_digest(connection, DAY)
-            if found:
-                incidents.told(connection, found)
-        return found is not None
-
-    assert not is_due()
+def test_a_mail_is_due_when_it_opens_every_day_while_it_lasts_and_when_it_is_over(database):
+    observe(database)
+    assert told(database) == "failed"
+    assert told(database) is None
+    observe(database, "r2")
+    assert told(database) is None
     later(database, 24.1)
-    assert is_due()
-    assert not is_due()
+    assert told(database) == "failed"
     close(database, "failed")
-    later(database, 24.1)
-    assert not is_due()
-    assert incident.told_at is None
+    assert told(database) == "failed"
+    later(database, 48)
+    assert told(database) is None
 
 
-def test_of_what_comes_and_goes_the_lasting_state_is_told_after_an_hour(database):
+def test_a_mail_may_wait_for_what_is_still_counted_and_be_hurried(database):
+    incident, _ = observe(database, tell_in=timedelta(hours=1))
+    assert told(database) is None
+    with transaction(database.ledger_dsn) as connection:
+        incidents.hurry(connection, incident)
+    assert told(database) == "failed"
+    with transaction(database.ledger_dsn) as connection:
+        incidents.hurry(connection, incident, pause=timedelta(hours=1))
+    assert told(database) is None
+    later(database, 1.1)
+    assert told(database) == "failed"
+    with transaction(database.ledger_dsn) as connection:
+        [still] = incidents.open_incidents(connection)
+        incidents.put_off(connection, still, by=timedelta(minutes=5))
+    assert told(database) is None
+    later(database, 0.1)
+    assert told(database) == "failed"
+
+
+def test_what_comes_and_goes_is_told_once_and_then_how_it_stands_after_an_hour(database):
+    said = []
+    for run in range(6):
+        observe(database, f"r{run}")
+        said.append(told(database))
+        close(database, "failed")
+        said.append(told(database))
+    assert said == ["failed"] * 5 + [None] * 7  # open, over, open, over, "it comes and goes", and then nothing
+    later(database, 1.1)
+    assert told(database) == "failed"  # it has stayed closed: over
+    assert told(database) is None
+
     for run in range(3):
         close(database, "failed")
-        observe(database, f"r{run}")
-
-    def due() -> tuple[bool, bool]:
-        with transaction(database.ledger_dsn) as connection:
-            return (
-                incidents.due_for_digest(connection, DAY) is not None,
-                incidents.due_for_closing(connection) is not None,
-            )
-
-    assert due() == (False, False)
+        observe(database, f"s{run}")
+        while told(database):
+            pass
     later(database, 1.1)
-    assert due() == (True, False)
+    assert told(database) == "failed"  # it has stayed open
+    assert told(database) is None
+
+
+def test_openings_are_counted_up_to_the_incident(database):
+    for run in range(3):
+        close(database, "failed")
+        last, _ = observe(database, f"r{run}")
     with transaction(database.ledger_dsn) as connection:
-        [last] = incidents.open_incidents(connection)
-        incidents.told(connection, last)
-    assert due() == (False, False)
-    close(database, "failed")
-    assert due() == (False, False)
-    later(database, 1.1)
-    assert due() == (False, True)
-    queue(database, mail(last, state="closed"))
-    assert due() == (False, False)
+        assert incidents.openings(connection, last, DAY) == 3
 
 
 def test_a_mail_is_due_until_everybody_has_it(database):
@@ -154,7 +182,6 @@ def test_a_mail_is_due_until_everybody_has_it(database):
         outbox.put_off(connection, taken, error="451", next_try_in=timedelta(minutes=1))
     with transaction(database.ledger_dsn) as connection:
         assert outbox.due(connection) is None
-        assert outbox.next_due(connection) is not None
         oldest = outbox.oldest_unsent(connection)
         assert (oldest.attempts, oldest.last_error, oldest.recipients) == (1, "451", taken.recipients)
     later(database, 1)
@@ -172,7 +199,6 @@ def test_a_mail_is_due_until_everybody_has_it(database):
     later(database, 100)
     with transaction(database.ledger_dsn) as connection:
         assert outbox.due(connection) is None
-        assert outbox.next_due(connection) is None
 
 
 def test_two_senders_never_hold_the_same_mail_and_a_dying_one_lets_go(database):
@@ -187,6 +213,21 @@ def test_two_senders_never_hold_the_same_mail_and_a_dying_one_lets_go(database):
         assert outbox.due(other) == held
 
 
+def test_no_mail_of_an_incident_overtakes_an_earlier_one(database):
+    incident, _ = observe(database)
+    first, second = queue(database, mail(incident)), queue(database, mail(incident, state="closed"))
+    with transaction(database.ledger_dsn) as connection:
+        outbox.put_off(connection, outbox.due(connection), error="451", next_try_in=timedelta(minutes=1))
+    with transaction(database.ledger_dsn) as connection:
+        assert outbox.due(connection) is None
+    later(database, 1)
+    for expected in (first, second):
+        with transaction(database.ledger_dsn) as connection:
+            taken = outbox.due(connection)
+            assert taken.mail_id == expected
+            outbox.sent(connection, taken)
+
+
 def test_mails_of_one_incident_hang_together_and_a_canary_belongs_to_none(database):
     incident, _ = observe(database)
     first = mail(incident)
@@ -196,6 +237,3 @@ def test_mails_of_one_incident_hang_together_and_a_canary_belongs_to_none(databa
     with transaction(database.ledger_dsn) as connection:
         assert outbox.first_of(connection, incident.incident_id) == first.message_id
         assert outbox.last_canary(connection).recipients == ("a@example.org",)
-        assert incidents.told_since(connection, FEED, "failed", DAY)
-        assert not incidents.told_since(connection, FEED, "mapping", DAY)
-        assert incidents.openings_since(connection, FEED, "failed", DAY) == 1

@@ -86,6 +86,13 @@ IN_YAML = [
     Case("duplicate key below", EPIC + "limits:\n  deletes: 1\n  deletes: 2\n",
          "epic.yaml:5: the key 'deletes' stands twice, first on line 4"),
     Case("anchor", EPIC + "limits: &a {}\n", "epic.yaml:3: the anchor '&a': mappings have no anchors and aliases"),
+    Case("class of incidents", EPIC + "recipients:\n  classes:\n    conection: [customer_it]\n",
+         "epic.yaml:5: 'recipients.classes.conection' must be 'id_matching', 'mapping', 'connection', 'held', 'failed' or "
+         "'stale'"),
+    Case("group of people", EPIC + "recipients:\n  classes:\n    connection: [admins]\n",
+         "epic.yaml:5: 'recipients.classes.connection' must be 'administrators' or 'customer_it'"),
+    Case("nobody", EPIC + "recipients: {classes: {stale: []}}\n",
+         "epic.yaml:3: 'recipients.classes.stale' must not be empty"),
     Case("alias", EPIC + "recipients:\n  administrators: &a [x@example.org]\n  customer_it: *a\n",
          "epic.yaml:5: the alias '*a': mappings have no anchors and aliases, write the text out"),
     Case("tag", EPIC + "time_zone: !!python/object:os.system x\n",

@@ -14,6 +14,7 @@ import pytest
 from include.errors import ConfigurationError
 from include.mappings.changes import ChangeSettings
 from include.mappings.loader import check_all, feeds, load_feed
+from include.mappings.schema import Recipients
 from include.mappings.schemas import schema_for, slugs
 from include.settings import PROJECT_ROOT
 
@@ -47,6 +48,26 @@ def test_the_default_layout_of_the_on_call_file_is_the_documented_one(folder: Fo
         "EpicTeamID,TeamName,ProviderID,ProviderName,Role,StartDate,StartTime,EndDate,EndTime,CallOrder,Notes,TeamComment,"
         "SourceSlotID"
     )
+
+
+def test_each_class_of_incidents_has_its_recipients_and_a_feed_may_choose_others(folder: Folder) -> None:
+    groups = "recipients:\n  administrators: [a@example.org]\n  customer_it: [b@example.org, a@example.org]\n"
+    yaml = folder.epic_yaml.replace("recipients: {administrators: [schedules@example.org]}\n", groups)
+    assert yaml != folder.epic_yaml
+    usual = load_feed(folder.epic(yaml=yaml).path, "epic").recipients
+    assert usual.of("id_matching") == usual.of("mapping") == usual.of("failed") == ("a@example.org",)
+    assert usual.of("connection") == ("b@example.org", "a@example.org")
+    assert usual.of("held") == usual.of("stale") == ("a@example.org", "b@example.org")
+    chosen = "  classes: {failed: [customer_it], held: [customer_it, administrators]}\n"
+    others = load_feed(folder.epic(yaml=yaml.replace(groups, groups + chosen)).path, "epic").recipients
+    assert others.of("failed") == others.of("held") == ("b@example.org", "a@example.org")
+    assert others.of("mapping") == ("a@example.org",)
+
+
+def test_where_one_group_is_empty_the_other_hears_of_it(folder: Folder) -> None:
+    recipients = load_feed(folder.epic().path, "epic").recipients
+    assert recipients.of("connection") == ("schedules@example.org",)
+    assert Recipients().of("connection") == ()
 
 
 def test_a_layout_or_window_says_only_what_differs(folder: Folder) -> None:
@@ -274,7 +295,7 @@ def test_warnings_are_not_faults(folder: Folder) -> None:
     )
     assert said == [
         "epic.yaml:3: 'window' is larger than recommended (7 past and 60 future days)",
-        "epic.yaml: 'recipients' names nobody: no mail is sent about this feed",
+        "epic.yaml: 'recipients' names nobody: mails about this feed go to CALLBOARD_ADMINISTRATORS",
         "epic.csv:3 [assignment_id]: 1 row(s), the first one here, are for assignments that the schedule store lacks",
         anchor,
         comments,

@@ -27,13 +27,15 @@ def upgrade() -> None:
             rows            text,                -- SHA-256 of an artifact: the slots concerned, and why
             told_rows       text,                -- the same, as the last mail showed it
             told_at         timestamptz,         -- when the last mail about it was queued
+            tell_at         timestamptz,         -- when a mail about it is due; null: not until something happens
             damped          boolean NOT NULL DEFAULT false  -- it comes and goes: no mail for each opening and closing
         );
         -- At most one open incident per feed and class, whoever reports it and however often.
         CREATE UNIQUE INDEX incident_open ON incident (feed, class) WHERE closed_at IS NULL;
         CREATE INDEX incident_history ON incident (feed, class, opened_at DESC);
+        CREATE INDEX incident_to_tell ON incident (tell_at) WHERE tell_at IS NOT NULL;
 
-        -- A mail is queued in the transaction of what it tells of, and leaves later, by a process of its own.
+        -- What an incident makes due is written as a mail, and leaves later, by a process of its own.
         CREATE TABLE mail (
             mail_id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
             incident_id     bigint REFERENCES incident,  -- null: the daily proof that mails leave

@@ -1,0 +1,210 @@
+"""Which incidents a run's end opens, brings up to date and closes.
+
+A run says nothing about what it did not judge: IDs and mapping are judged by a run that decided about its slots, the
+way to the partner by one that ended well or failed on it. So an incident is closed by the run that finds it mended, and
+by no other; one that was overtaken by a newer run finds nothing. Everything is recorded in the transaction of the run's
+end; its mails are written from there by :mod:`include.platform.mailer`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from include import errors
+from include.alerts.rows import kept, read_back
+from include.ledger import incidents, runs
+from include.run.rejected import count_soon, rejected_slots
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from sqlalchemy import Connection
+
+    from include.alerts.rows import Row
+    from include.ledger.records import Claim, Incident
+    from include.reasons import IncidentClass
+    from include.run.account import Standing
+    from include.run.handed import Decided
+    from include.run.services import Services
+
+#: Rejected for the sake of an ID. Whatever else is rejected, or refused by the partner record by record, needs its
+#: mapping or its data mended.
+ID_REASONS = frozenset({"id_missing", "id_malformed", "id_duplicate", "id_unknown", "coid_mismatch"})
+_BY_ROWS: tuple[IncidentClass, ...] = ("id_matching", "mapping")
+_BY_ENDING: tuple[IncidentClass, ...] = ("connection", "held", "failed", "stale")
+_REFUSED = frozenset({"refused", "parked"})
+#: New slots that are due soon are told again before the next daily mail, but not more often than this.
+_SOONER = timedelta(hours=1)
+#: A failed run counts its slots after it has written down that it failed; its mail waits for the numbers so long.
+_COUNTING = timedelta(seconds=15)
+_FAULTS_KEPT = 20
+
+#: What the operator must do about an error decides who is told, and which text tells it. The first match counts.
+_CLASSES: tuple[tuple[type[BaseException], IncidentClass, str], ...] = (
+    (errors.DeliveryHeld, "held", "held"),
+    (errors.DestinationUnavailable, "connection", "unavailable"),
+    (errors.DeliveryRefused, "connection", "refused"),
+    (errors.DeliveryUncertain, "connection", "uncertain"),
+    (errors.MappingError, "mapping", "mapping"),
+    # Our own database, not the partner's server: nothing that the customer's IT could mend on its side.
+    (errors.SourceNotReady, "failed", "source"),
+    (errors.DataRejected, "failed", "data"),
+    (errors.CallboardError, "failed", "setting"),
+    (BaseException, "failed", "unexpected"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a run that decided about its slots found of those that must be mended. Made before the run's end.
+
+    ``rows``: by class, the SHA-256 of the slots as they are kept and their number; None: all as it was known already.
+    ``grown``: the classes in which slots have come that nobody was told of and that are due soon.
+    """
+
+    feed: str
+    run_id: str
+    fingerprint: str
+    rows: Mapping[IncidentClass, tuple[str, int]] | None
+    grown: frozenset[IncidentClass] = field(default=frozenset())
+
+    def record(self, connection: Connection) -> None:
+        """Open, update and close the incidents of IDs and mapping, in the transaction of the run's end."""
+        incidents.lock(connection, self.feed)
+        if self.rows is None:
+            for incident in incidents.open_incidents(connection, self.feed):
+                if incident.kind in _BY_ROWS:
+                    incidents.seen_again(connection, incident, run_id=self.run_id)
+            return
+        for kind in _BY_ROWS:
+            if kind not in self.rows:
+                incidents.close(connection, self.feed, [kind])
+                continue
+            rows, number = self.rows[kind]
+            facts = {"what": "rows", "slots": number, "judged": self.fingerprint}
+            incident, _ = incidents.observe(connection, self.feed, kind, facts=facts, run_id=self.run_id, rows=rows)
+            if kind in self.grown:
+                incidents.hurry(connection, incident, pause=_SOONER)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the failure of a run that had decided means: how many slots the partner does not hold as it should.
+
+    ``soon`` of them are on at the moment, or start soon.
+    """
+
+    judged: Judged
+    waiting: int
+    soon: int
+
+
+def count(decided: Decided, standing: Standing, services: Services) -> Counted:
+    """Count what a failed run leaves undelivered."""
+    soon = count_soon(decided, standing.pending, services)
+    return Counted(judge(decided, standing, services), len(standing.pending), soon)
+
+
+def judge(decided: Decided, standing: Standing, services: Services) -> Judged:
+    """Find the slots that were rejected, or that the partner refuses, and compare them with what is known.
+
+    A set of slots that stands from run to run is recognised by the hash of the decisions; nothing is read then.
+    """
+    claim = decided.extracted.claim
+    feed = decided.extracted.feed
+    refused = {slot_id: reason for slot_id, reason in standing.pending.items() if reason in _REFUSED}
+    fingerprint = _fingerprint(decided.decisions, refused)
+    with services.ledger_reading() as connection:
+        known = {each.kind: each for each in incidents.open_incidents(connection, feed) if each.kind in _BY_ROWS}
+    if known and all(incident.facts.get("judged") == fingerprint for incident in known.values()):
+        return Judged(feed, claim.run_id, fingerprint, rows=None)
+    found: dict[IncidentClass, list[Row]] = {}
+    if decided.rejected or refused:
+        for row in rejected_slots(decided, refused, services):
+            found.setdefault("id_matching" if row.reason in ID_REASONS else "mapping", []).append(row)
+    return Judged(
+        feed,
+        claim.run_id,
+        fingerprint,
+        rows={kind: (services.artifacts.put_bytes(kept(rows)).sha256, len(rows)) for kind, rows in found.items()},
+        grown=frozenset(
+            kind for kind, rows in found.items() if kind in known and _has_grown(known[kind], rows, decided, services)
+        ),
+    )
+
+
+def ended_well(connection: Connection, judged: Judged) -> None:
+    """The partner holds what it should: whatever stood in the way is over. In the transaction of the run's end."""
+    judged.record(connection)
+    incidents.close(connection, judged.feed, _BY_ENDING)
+
+
+def ended_badly(
+    connection: Connection,
+    feed: str,
+    run_id: str,
+    error: BaseException | None,
+    *,
+    claim: Claim | None = None,
+    will_count: bool = False,
+    counted: Counted | None = None,
+) -> None:
+    """A run failed for good, or was killed (``error`` is None). In the transaction that records its end.
+
+    ``claim`` is None where it failed before it had one. ``will_count``: what it means for the slots is being found out,
+    and comes as ``counted``. Reporting the same run again, by whomever, changes nothing but the numbers.
+    """
+    if isinstance(error, errors.FencedOut) or (claim is not None and _overtaken(connection, claim)):
+        return
+    incidents.lock(connection, feed)
+    kind, facts = _trouble(error)
+    if counted is not None:
+        counted.judged.record(connection)
+        facts |= {"slots": counted.waiting, "soon": counted.soon}
+    known = [each for each in incidents.open_incidents(connection, feed) if each.kind == kind]
+    incident, _ = incidents.observe(
+        connection, feed, kind, facts=facts, run_id=run_id, tell_in=_COUNTING if will_count else timedelta(0)
+    )
+    if counted is not None and incident.told_at is None:
+        incidents.hurry(connection, incident)
+    if any(not each.facts.get("stopped") for each in known):
+        incidents.hurry(connection, incident)  # some slots were missing, and now nothing is delivered at all
+
+
+def _trouble(error: BaseException | None) -> tuple[IncidentClass, dict[str, Any]]:
+    """The class of an error, and the facts of it that a mail may tell: nothing of what a foreign error says."""
+    if error is None:
+        return "failed", {"what": "killed", "stopped": True}
+    kind, what = next((kind, what) for known, kind, what in _CLASSES if isinstance(error, known))
+    facts: dict[str, Any] = {"what": what, "stopped": True}
+    if isinstance(error, errors.CallboardError):
+        told = {"name": type(error).__name__, "message": error.message, "next_step": error.next_step}
+        facts |= {"error": told, **dict(getattr(error, "facts", {}))}
+    else:
+        facts["error"] = {"name": type(error).__name__}
+    if isinstance(error, errors.InputFaults):
+        facts |= {"faults": [str(fault) for fault in error.faults[:_FAULTS_KEPT]], "fault_count": len(error.faults)}
+    return kind, facts
+
+
+def _overtaken(connection: Connection, claim: Claim) -> bool:
+    return runs.successor(connection, claim.stream, claim.run_id) is not None
+
+
+def _fingerprint(decisions: str, refused: Mapping[str, str]) -> str:
+    if not refused:
+        return decisions
+    listed = "\n".join(f"{slot_id} {reason}" for slot_id, reason in sorted(refused.items()))
+    return hashlib.sha256(f"{decisions}\n{listed}".encode()).hexdigest()
+
+
+def _has_grown(known: Incident, rows: Collection[Row], decided: Decided, services: Services) -> bool:
+    """Whether slots have come since the last mail that are due soon."""
+    told: set[str] = set()
+    if known.told_rows is not None and services.artifacts.exists(known.told_rows):
+        with services.artifacts.open(known.told_rows) as stored:
+            told = {row.slot_id for row in read_back(stored.read())}
+    return any(row.slot_id not in told and row.is_soon(decided.extracted.as_of) for row in rows)
