@@ -21,7 +21,7 @@ def waiting_since(connection: Connection) -> datetime | None:
             SELECT least(
                 (SELECT min(tell_at) FROM incident WHERE tell_at <= now()),
                 (SELECT min(queued_at) FROM mail
-                 WHERE recipients <> '[]' AND sent_at IS NULL AND next_try_at < 'infinity')
+                 WHERE recipients <> '[]' AND sent_at IS NULL AND next_try_at IS NOT NULL)
             )
             """
         )

@@ -79,14 +79,18 @@ def tell_stale(connection: Connection, stale: Sequence[Stale], paused: Collectio
             "paused": None if paused is None else name in paused,
         }
         before = told.pop(name, None)
-        if before is None and not each.excused and name not in explained:
-            _log.warning("Feed %s delivers nothing any more: its incident is open.", name)
+        if before is None and (each.excused or name in explained):
+            continue
+        if before is not None and (paused is None or before.facts == facts):
+            continue
+        incidents.lock(connection, name)
+        if runs.last_good(connection, [name]).get(name) == each.last_good_at:  # else a run has just ended well
             incidents.observe(connection, name, "stale", facts=facts)
-        elif before is not None and paused is not None and before.facts != facts:
-            incidents.observe(connection, name, "stale", facts=facts)
-    for name in told:
-        _log.warning("Feed %s is not stale any more.", name)
+            _log.warning("Feed %s delivers nothing any more.", name)
+    for name in sorted(told):
+        incidents.lock(connection, name)
         incidents.close(connection, name, ["stale"])
+        _log.warning("Feed %s is not stale any more.", name)
 
 
 def in_flight_too_long(connection: Connection, heads: Sequence[FeedHead], zone: str, now: datetime) -> list[Trouble]:

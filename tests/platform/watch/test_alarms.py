@@ -19,7 +19,7 @@ CONFIRM = timedelta(seconds=60)
 
 
 def trouble(key: str = "airflow.scheduler", **more: str) -> Trouble:
-    return Trouble(key, "the title", more.get("what", "what"), "the next step")
+    return Trouble(key, "the title", more.get("what", "what"), ("the next step",), "it is over")
 
 
 class Watched:
@@ -35,7 +35,7 @@ class Watched:
         now = START + timedelta(seconds=second)
         found = Findings()
         for area in looked:
-            found.looked(area, [each for each in troubles if each.key.partition(".")[0] == area])
+            found.looked(area, *(each for each in troubles if each.key.partition(".")[0] == area))
         self.next_number = advance(self.alarms, found, now, CONFIRM, self.next_number)
         for mail in due(self.alarms, found, now, CONFIRM):
             if self.smtp_is_up:
