@@ -30,7 +30,7 @@ docs: install-dev ## Write the generated pages anew
 	$(PY) -m tools.docs
 
 golden: install-dev ## Write the golden answers anew; read the difference before you commit it
-	GOLDEN_WRITE=1 $(PY) -m pytest tests/transforms/test_golden.py
+	GOLDEN_WRITE=1 $(PY) -m pytest tests/transforms/test_golden.py tests/alerts/test_mails.py
 
 lock: install-dev ## Write the locks anew from requirements.in and requirements-dev.in
 	$(PY) -m uv pip compile --quiet --no-header --generate-hashes --python-version 3.11 requirements.in -o requirements.txt

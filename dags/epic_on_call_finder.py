@@ -18,6 +18,9 @@ and are left out. Slot notes follow the note prefix on one line, so an emergency
 **If it fails**: the last good file stays where it is. *Partner unreachable*: the next run tries again by itself.
 *Refused*: check the connection's user, key and folder. *Mapping is wrong*: `./callboard mappings check`.
 A provider is missing: `./callboard explain epic_on_call_finder --slot ID`.
+
+**If nobody acts**: whoever looks in Epic does not find these people, or still finds who was on call before. In an
+emergency the wrong person is paged, or nobody.
 """
 
 from include.integration import Integration, Sftp, Slots, Snapshot

@@ -18,6 +18,9 @@ is contained in the next one. A corrected person number is a delete under the ol
 **If it fails**: nothing is lost, the next run sends what is still missing. *Another file of that name*: compare the two,
 move the other away, run again. To start over with the partner: `./callboard rebaseline kronos_workforce_dimensions`.
 A shift is missing: `./callboard explain kronos_workforce_dimensions --slot ID`.
+
+**If nobody acts**: these hours are missing in payroll, or are paid as they stood before. After the pay period has closed
+they must be corrected by hand.
 """
 
 from include.integration import Changes, Integration, Sftp, Slots

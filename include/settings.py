@@ -137,7 +137,7 @@ def load_mail_settings() -> MailSettings:
         password=os.environ.get("CALLBOARD_SMTP_PASSWORD") or None,
         starttls=starttls == "true",
         sender=os.environ.get("CALLBOARD_SMTP_FROM") or default.sender,
-        timeout=_number("CALLBOARD_SMTP_TIMEOUT", default.timeout, 600),
+        timeout=_number("CALLBOARD_SMTP_TIMEOUT", default.timeout, 120),
         administrators=tuple(dict.fromkeys(address.strip() for address in listed if address.strip())),
         airflow_url=os.environ.get("CALLBOARD_AIRFLOW_URL", "").rstrip("/"),
         digest_hours=_number("CALLBOARD_DIGEST_HOURS", default.digest_hours, 24 * 31),

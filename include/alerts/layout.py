@@ -28,6 +28,11 @@ def table(rows: Iterable[tuple[str, str]]) -> str:
     return "\n".join(_hanging(f"{name}:".ljust(width), value, " " * width) for name, value in shown)
 
 
+def verbatim(rows: Iterable[tuple[str, str]]) -> str:
+    """Addresses and commands to be copied, each on a line of its own below its name; never wrapped."""
+    return "\n".join(f"{name}:\n  {value}" for name, value in rows if value)
+
+
 def steps(sentences: Sequence[str]) -> str:
     """Numbered steps."""
     return "\n".join(_hanging(f"{number}. ", text, "   ") for number, text in enumerate(sentences, 1))
@@ -41,6 +46,11 @@ def item(head: str, lines: Sequence[str]) -> str:
 def section(title: str, *blocks: str) -> str:
     """A heading and what stands below it."""
     return "\n".join([title.upper(), *(block for block in blocks if block)])
+
+
+def some(words: Sequence[str], most: int) -> str:
+    """The first words of a list, and that there are more."""
+    return ", ".join(words[:most]) + (f" and {len(words) - most:,} more" if len(words) > most else "")
 
 
 def count(number: int, one: str, many: str | None = None) -> str:

@@ -66,7 +66,7 @@ class Notice:
     @cached_property
     def slots(self) -> int | None:
         """How many slots it concerns; None where nobody knows."""
-        return len(self.rows) if self.rows else self.facts.get("slots")
+        return len(self.rows) if self.rows else self.facts.get("lost" if self.kind == "held" else "slots")
 
     @cached_property
     def soon(self) -> int | None:
@@ -85,5 +85,15 @@ class Notice:
             return ""
         return f"{self.airflow_url}/dags/{quote(self.feed)}/runs/{quote(self.run_id)}"
 
-
-SOON_WORDS = f"are on now or start within {SOON.days} days"
+    @property
+    def urgent(self) -> str:
+        """Whether slots of the next days are concerned, in words; '' where nobody knows."""
+        if self.soon is None or not self.slots:
+            return ""
+        days = f"on now or starts within {SOON.days} days"
+        if self.soon == 0:
+            return f"no: none of them is {days}"
+        if self.soon == 1:
+            return f"yes: {'it' if self.slots == 1 else '1 of them'} is {days}"
+        those = "all" if self.soon == self.slots else f"{self.soon:,}"
+        return f"yes: {those} of them are on now or start within {SOON.days} days"

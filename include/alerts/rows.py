@@ -54,13 +54,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The slots that share a reason, in numbers."""
+    """The slots that share a reason: how many they are, how many of them are due soon, and whom and what they concern.
+
+    ``people`` and ``assignments`` are IDs, those of the most urgent slots first.
+    """
 
     reason: str
     slots: int
-    people: int
-    assignments: int
     soon: int
+    people: tuple[str, ...]
+    assignments: tuple[str, ...]
     details: tuple[str, ...]
 
 
@@ -82,14 +85,14 @@ def grouped(rows: Sequence[Row], now: datetime) -> list[Group]:
     """Count the slots of each reason; what concerns most of the next days first."""
     groups = []
     for reason in {row.reason for row in rows}:
-        of_reason = [row for row in rows if row.reason == reason]
+        of_reason = _next_first([row for row in rows if row.reason == reason], now)
         groups.append(
             Group(
                 reason=reason,
                 slots=len(of_reason),
-                people=len({row.emp_id for row in of_reason if row.emp_id}),
-                assignments=len({row.assignment_id for row in of_reason}),
                 soon=sum(row.is_soon(now) for row in of_reason),
+                people=tuple(dict.fromkeys(row.emp_id for row in of_reason if row.emp_id)),
+                assignments=tuple(dict.fromkeys(row.assignment_id for row in of_reason)),
                 details=tuple(sorted({row.detail for row in of_reason if row.detail})),
             )
         )
@@ -101,8 +104,7 @@ def spreadsheet(rows: Sequence[Row], now: datetime) -> bytes:
 
     At most :data:`MOST_ROWS`. UTF-8 with a byte-order mark, which Excel needs, and no cell that it would compute.
     """
-    moment = now.astimezone(UTC).isoformat()
-    ordered = sorted(rows, key=lambda row: (bool(row.stop_utc) and row.stop_utc <= moment, row))
+    ordered = _next_first(rows, now)
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\r\n")
     writer.writerow(_ATTACHED)
@@ -119,6 +121,12 @@ def spreadsheet(rows: Sequence[Row], now: datetime) -> bytes:
 def local_text(moment: datetime) -> str:
     """A department's wall time as :attr:`Row.start` has it."""
     return moment.strftime(_LOCAL)
+
+
+def _next_first(rows: Sequence[Row], now: datetime) -> list[Row]:
+    """What is on or comes next, in its order, and then what is over."""
+    moment = now.astimezone(UTC).isoformat()
+    return sorted(rows, key=lambda row: (bool(row.stop_utc) and row.stop_utc <= moment, row))
 
 
 def _inert(cell: str) -> str:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from include.alerts.layout import count, item, moment
-from include.alerts.notice import SOON_WORDS
+from include.alerts.layout import count, item, moment, some
 from include.alerts.rows import grouped
 from include.alerts.texts import names, text
 from include.reasons import REASONS
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from include.alerts.notice import Notice
     from include.alerts.rows import Group
     from include.alerts.texts import Text
+    from include.reasons import IncidentClass
 
 _SHOWN = 10
 _DETAILS_SHOWN = 3
@@ -60,33 +60,41 @@ def _slots(notice: Notice) -> Story:
     owners = dict.fromkeys(REASONS[group.reason].owner for group in groups if group.reason in REASONS)
     of_people = f" of {count(notice.people, 'person', 'people')}" if notice.people else ""
     filled = _filled(name, notice, slots=count(notice.slots or 0, "slot"), of_people=of_people)
-    return Story(filled, causes=tuple(_group(group) for group in groups), who=", ".join(owners) or filled.who)
+    field = str(notice.facts.get("id_field") or "") if name == "id_matching" else ""
+    return Story(
+        filled,
+        causes=tuple(_group(group, notice.kind) for group in groups),
+        facts=(("ID field", f"{field}, in the person's profile" if field else ""),),
+        who=", ".join(owners) or filled.who,
+    )
 
 
-def _group(group: Group) -> str:
+def _group(group: Group, kind: IncidentClass) -> str:
     reason = REASONS.get(group.reason)
     if reason is None:  # of an older release
         return item(f"{count(group.slots, 'slot')}: {group.reason}", ())
-    concerned = [count(group.people, "person", "people")] if group.people else []
-    concerned.append(count(group.assignments, "assignment"))
-    soon = f"; {group.soon:,} {SOON_WORDS}" if group.soon else ""
-    details = "; ".join(group.details[:_DETAILS_SHOWN]) + ("; ..." if len(group.details) > _DETAILS_SHOWN else "")
+    soon = ""
+    if group.soon:
+        soon = ", urgent" if group.soon == group.slots else f", {group.soon:,} of them urgent"
+    about = f"Assignments: {some(group.assignments, _SHOWN)}"
+    if kind == "id_matching" and group.people:
+        about = f"People: {some(group.people, _SHOWN)}"
+    details = f" ({some(group.details, _DETAILS_SHOWN)})" if group.details else ""
     return item(
-        f"{count(group.slots, 'slot')} ({', '.join(concerned)}{soon}): {reason.meaning}",
-        [f"Fix: {reason.fix}{f' ({details})' if details else ''}", f"Who: {reason.owner}. In the list: {reason.name}"],
+        f"{count(group.slots, 'slot')}{soon}: {reason.meaning}",
+        [f"Fix: {reason.fix}{details}", about, f"Who: {reason.owner}. In the list: {reason.name}"],
     )
 
 
 def _held(notice: Notice) -> Story:
     facts = notice.facts
-    lost, soon, withheld = (int(facts.get(name) or 0) for name in ("lost", "soon", "withheld"))
+    lost, withheld = int(facts.get("lost") or 0), int(facts.get("withheld") or 0)
     sent = "Nothing was sent: the partner still has what it was sent last."
     if withheld:
         sent = f"What is new or changed was sent all the same; only {count(withheld, 'removal')} wait."
     losses = ""
     if lost:
-        far = f"{soon:,} of them {SOON_WORDS}" if soon else f"none of them {SOON_WORDS}"
-        losses = f"{count(lost, 'slot')} that the partner has now would be taken away; {far}."
+        losses = f"{count(lost, 'slot')} that the partner has now would be taken away."
     held = f"held, {count(lost, 'slot')} would disappear" if lost else "held, too much would change at once"
     causes = [_cause(cause) for cause in facts.get("causes") or ()]
     guards = [_guard(guard) for guard in facts.get("guards") or ()]
@@ -147,7 +155,7 @@ def _last_delivery(notice: Notice) -> tuple[tuple[str, str], ...]:
 
 
 def _filled(name: str, notice: Notice, **words: str) -> Text:
-    to_whom = notice.partner or "the partner"
+    to_whom = notice.partner.partition(",")[0] or "the partner"
     step = str((notice.facts.get("error") or {}).get("next_step") or "open the run in Airflow: its red task says more")
     return text(name).filled(
         to_whom=to_whom,

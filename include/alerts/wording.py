@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.alerts.layout import duration, moment, paragraph, section, steps, table
-from include.alerts.notice import SOON_WORDS
-from include.alerts.rows import MOST_ROWS, spreadsheet
+from include.alerts.layout import duration, moment, paragraph, section, steps, table, verbatim
+from include.alerts.rows import MOST_ROWS, SOON, spreadsheet
 from include.alerts.stories import story
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def _subject(notice: Notice, told: Story) -> str:
     prefix = ""
     if notice.state == "digest":
         prefix = "Comes and goes: " if _comes_and_goes(notice) else "Still open: "
-    soon = f" ({notice.soon:,} now or within 3 days)" if notice.soon else ""
+    soon = f" ({notice.soon:,} now or within {SOON.days} days)" if notice.soon else ""
     return f"[Callboard] {prefix}{notice.name}: {told.text.short}{soon}"
 
 
@@ -60,10 +59,10 @@ def _open(notice: Notice, told: Story) -> str:
         _facts(notice, told),
         section("Why", *told.causes) if told.causes else "",
         section("What to do", steps(told.text.steps)),
-        section("If nobody does anything", paragraph(" ".join([*told.text.otherwise, notice.otherwise]).strip())),
+        section("If nobody does anything", paragraph(_otherwise(notice, told))),
         _more(notice, told),
         paragraph(
-            f"Callboard, incident {notice.incident_id}. You get one mail when it begins, one a day while it lasts, and "
+            f"Callboard, incident {notice.incident_id}. You get one mail when it begins, reminders while it lasts, and "
             "one when it is over. Nobody reads replies to this address."
         ),
     ]
@@ -83,20 +82,21 @@ def _reminder(notice: Notice) -> str:
 
 
 def _facts(notice: Notice, told: Story) -> str:
-    slots = ""
-    if notice.slots is not None:
-        slots = f"{notice.slots:,}"
-        if notice.soon is not None and notice.slots:
-            slots += f", {notice.soon:,} of them {SOON_WORDS}" if notice.soon else f", none of them {SOON_WORDS}"
     return table(
         [
             *_head(notice),
             ("Since", moment(notice.opened_at, notice.zone)),
             *told.facts,
-            (told.slots_are, slots),
+            (told.slots_are, "" if notice.slots is None else f"{notice.slots:,}"),
+            ("Urgent", notice.urgent),
             ("Who can mend it", told.who or told.text.who),
         ]
     )
+
+
+def _otherwise(notice: Notice, told: Story) -> str:
+    own = notice.otherwise
+    return " ".join([*told.text.otherwise, f"{own[:1].upper()}{own[1:]}"]).strip()
 
 
 def _head(notice: Notice) -> list[tuple[str, str]]:
@@ -119,10 +119,8 @@ def _more(notice: Notice, told: Story) -> str:
         )
     run = notice.run_url or (f"{notice.run_id} of Dag {notice.feed}, in Airflow" if notice.run_id else "")
     explain = f"./callboard explain {notice.feed} --slot SLOT_ID" if notice.feed else ""
-    facts = [("The run", run), ("About one slot", explain)]
-    if run or explain:
-        lines.append(table(facts))
-    return section("More", *lines) if lines else ""
+    lines.append(verbatim([("The run", run), ("What became of one slot", explain)]))
+    return section("More", *lines) if any(lines) else ""
 
 
 def _closed(notice: Notice, told: Story) -> str:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from include.ledger.records import NewMail
 
+#: How ``last_error`` begins where the mail server refused recipients for good.
+REFUSED = "Recipients refused"
+
 _COLUMNS = """
     mail_id, incident_id, feed, class, state, recipients, subject, body, attachment_name, attachment, message_id,
     refers_to, queued_at, next_try_at, attempts, last_error, sent_at
@@ -82,9 +85,26 @@ def sent(
     _tried(connection, mail, error, next_try_in, recipients=json.dumps(sorted(refused)), served=True)
 
 
-def put_off(connection: Connection, mail: Mail, *, error: str, next_try_in: timedelta | None) -> None:
-    """Nobody was served: try again after ``next_try_in``. ``error`` holds what the server said, and no address."""
-    _tried(connection, mail, error, next_try_in, recipients=json.dumps(list(mail.recipients)), served=False)
+def put_off(
+    connection: Connection, mail: Mail, *, error: str, next_try_in: timedelta | None, also_to: Collection[str] = ()
+) -> None:
+    """Nobody was served: try again after ``next_try_in``, and for others too. ``error`` holds no address."""
+    recipients = list(dict.fromkeys([*mail.recipients, *also_to]))
+    _tried(connection, mail, error, next_try_in, recipients=json.dumps(recipients), served=False)
+
+
+def refused_addresses(connection: Connection) -> list[str]:
+    """Everybody whom the mail server has refused for good, and for whom a mail still waits."""
+    rows = connection.execute(
+        text(
+            """
+            SELECT DISTINCT jsonb_array_elements_text(recipients) AS address FROM mail
+            WHERE recipients <> '[]' AND next_try_at IS NOT NULL AND last_error LIKE :refused ORDER BY address
+            """
+        ),
+        {"refused": f"{REFUSED}%"},
+    )
+    return [row.address for row in rows]
 
 
 def oldest_unsent(connection: Connection) -> Mail | None:

@@ -161,6 +161,19 @@ def claimed_since(connection: Connection, feed: str, moment: datetime) -> bool:
     return found
 
 
+def last_mapping(connection: Connection, feed: str) -> str | None:
+    """The mapping that the feed's newest run froze (SHA-256), if any of its runs came so far."""
+    return connection.execute(
+        text(
+            """
+            SELECT mapping_version FROM run WHERE feed = :feed AND mapping_version IS NOT NULL
+            ORDER BY started_at DESC LIMIT 1
+            """
+        ),
+        {"feed": feed},
+    ).scalar_one_or_none()
+
+
 def successor(connection: Connection, stream: str, run_id: str) -> str | None:
     """The run that overtook ``run_id`` and holds the fence now, if another does."""
     return connection.execute(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from include.platform.state import State
 
 DATABASE, AIRFLOW_DATABASE = "callboard", "airflow"
-PORT_NAMES = ("postgres", "sftp", "sftp_control")
+PORT_NAMES = ("postgres", "sftp", "sftp_control", "mail", "mail_control")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,7 @@ def platform_environment(plan: Plan, postgres_command: list[str]) -> dict[str, s
         "CALLBOARD_SCHEDULE_DSN": plan.schedule_dsn,
         "CALLBOARD_LEDGER_DSN": plan.ledger_dsn,
         "CALLBOARD_AIRFLOW_DSN": plan.airflow_dsn,
+        **_mail_variables(plan),
         "CALLBOARD_AIRFLOW_USER": AIRFLOW_USER,
         "CALLBOARD_AIRFLOW_PASSWORD": secret.airflow_password,
         "AIRFLOW_HOME": str(state.airflow),
@@ -106,6 +107,25 @@ def _supervisor_variables(plan: Plan, postgres_command: list[str]) -> dict[str, 
         "CALLBOARD_POSTGRES_COMMAND": shlex.join(postgres_command),
         "CALLBOARD_SFTP_PORT": str(plan.ports["sftp"]),
         "CALLBOARD_SFTP_CONTROL_PORT": str(plan.ports["sftp_control"]),
+        "CALLBOARD_MAIL_PORT": str(plan.ports["mail"]),
+        "CALLBOARD_MAIL_CONTROL_PORT": str(plan.ports["mail_control"]),
+    }
+
+
+def _mail_variables(plan: Plan) -> dict[str, str]:
+    """Mails go to the sandbox's catcher, unless whoever starts the platform names a mail server."""
+    shown = {"CALLBOARD_AIRFLOW_URL": os.environ.get("CALLBOARD_AIRFLOW_URL") or plan.url}
+    if os.environ.get("CALLBOARD_SMTP_HOST"):
+        return shown
+    return {
+        **shown,
+        "CALLBOARD_SMTP_HOST": HOST,
+        "CALLBOARD_SMTP_PORT": str(plan.ports["mail"]),
+        "CALLBOARD_SMTP_USER": "",
+        "CALLBOARD_SMTP_PASSWORD": "",
+        "CALLBOARD_SMTP_STARTTLS": "false",
+        "CALLBOARD_SMTP_FROM": os.environ.get("CALLBOARD_SMTP_FROM") or "callboard@example.org",
+        "CALLBOARD_ADMINISTRATORS": os.environ.get("CALLBOARD_ADMINISTRATORS") or "callboard.admins@example.org",
     }
 
 

@@ -81,6 +81,7 @@ class Platform:
             for program in ("api-server", "airflow:dag-processor", "airflow:triggerer"):
                 supervision.start(program)
             store.result()
+            supervision.start("mailer")
         # Last, because a due Dag would start at once, and it needs the store.
         supervision.start("airflow:scheduler")
         self._write_access(plan)
@@ -266,7 +267,11 @@ class Platform:
                 "sftp": {
                     "url": f"sftp://{ports.HOST}:{sftp_port}",
                     "control": f"http://{ports.HOST}:{plan.ports['sftp_control']}",
-                }
+                },
+                "mail": {
+                    "url": f"smtp://{ports.HOST}:{plan.ports['mail']}",
+                    "control": f"http://{ports.HOST}:{plan.ports['mail_control']}",
+                },
             },
         )
 

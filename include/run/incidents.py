@@ -17,6 +17,7 @@ from include import errors
 from include.alerts.rows import kept, read_back
 from include.ledger import incidents, runs
 from include.run.rejected import count_soon, rejected_slots
+from include.run.validate import frozen_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -62,7 +63,8 @@ class Judged:
     """What a run that decided about its slots found of those that must be mended. Made before the run's end.
 
     ``rows``: by class, the SHA-256 of the slots as they are kept and their number; None: all as it was known already.
-    ``grown``: the classes in which slots have come that nobody was told of and that are due soon.
+    ``grown``: the classes in which slots have come that nobody was told of and that are due soon. ``id_field``: where
+    the feed's mapping says that people's IDs stand.
     """
 
     feed: str
@@ -70,6 +72,7 @@ class Judged:
     fingerprint: str
     rows: Mapping[IncidentClass, tuple[str, int]] | None
     grown: frozenset[IncidentClass] = field(default=frozenset())
+    id_field: str = ""
 
     def record(self, connection: Connection) -> None:
         """Open, update and close the incidents of IDs and mapping, in the transaction of the run's end."""
@@ -84,7 +87,7 @@ class Judged:
                 incidents.close(connection, self.feed, [kind])
                 continue
             rows, number = self.rows[kind]
-            facts = {"what": "rows", "slots": number, "judged": self.fingerprint}
+            facts = {"what": "rows", "slots": number, "judged": self.fingerprint, "id_field": self.id_field}
             incident, _ = incidents.observe(connection, self.feed, kind, facts=facts, run_id=self.run_id, rows=rows)
             if kind in self.grown:
                 incidents.hurry(connection, incident, pause=_SOONER)
@@ -133,6 +136,7 @@ def judge(decided: Decided, standing: Standing, services: Services) -> Judged:
         grown=frozenset(
             kind for kind, rows in found.items() if kind in known and _has_grown(known[kind], rows, decided, services)
         ),
+        id_field=frozen_mapping(decided.extracted, services).personnel_id if found else "",
     )
 
 
@@ -163,7 +167,7 @@ def ended_badly(
     kind, facts = _trouble(error)
     if counted is not None:
         counted.judged.record(connection)
-        facts |= {"slots": counted.waiting, "soon": counted.soon}
+        facts = {"slots": counted.waiting, "soon": counted.soon} | facts  # what a hold says of itself counts
     known = [each for each in incidents.open_incidents(connection, feed) if each.kind == kind]
     incident, _ = incidents.observe(
         connection, feed, kind, facts=facts, run_id=run_id, tell_in=_COUNTING if will_count else timedelta(0)

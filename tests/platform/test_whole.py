@@ -118,7 +118,10 @@ def test_access_is_for_this_account_alone_and_has_what_outside_checks_read(platf
     assert set(access) == {"airflow", "schedule_dsn", "ledger_dsn", "sftp", "sandbox"}
     assert set(access["airflow"]) == {"url", "user", "password"}
     assert set(access["sftp"]) == {"host", "port", "user", "key_file", "known_hosts"}
-    assert {name: set(parts) for name, parts in access["sandbox"].items()} == {"sftp": {"url", "control"}}
+    assert {name: set(parts) for name, parts in access["sandbox"].items()} == {
+        "sftp": {"url", "control"},
+        "mail": {"url", "control"},
+    }
 
 
 def test_plain_sql_finds_the_tables_under_their_names(platform):

@@ -1,0 +1,160 @@
+"""The incidents whose mails lie in tests/golden/mails/: one of each kind of trouble, in each state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from include.alerts.notice import Notice
+from include.alerts.rows import Row
+
+OPENED = datetime(2026, 3, 4, 15, 5, tzinfo=UTC)
+RUN = "scheduled__2026-03-04T15:05:00+00:00"
+LAST_GOOD = "2026-03-04T14:55:03+00:00"
+
+
+def row(number: int, reason: str, *, hours: float, detail: str = "") -> Row:
+    """A slot that starts so many hours after the incident opened, and lasts twelve."""
+    start = OPENED.replace(minute=0) + timedelta(hours=hours)
+    return Row(
+        start_utc=start.isoformat(),
+        slot_id=f"SLOT-{number:05}",
+        stop_utc=(start + timedelta(hours=12)).isoformat(),
+        emp_id=f"E{number % 7:04}",
+        assignment_id=f"A{number % 3:03}",
+        slot_date=(start - timedelta(hours=5)).date().isoformat(),
+        start=f"{start - timedelta(hours=5):%Y-%m-%d %H:%M}",
+        reason=reason,
+        detail=detail,
+    )
+
+
+IDS = tuple(
+    [row(number, "id_missing", hours=number * 24 - 30) for number in range(6)]
+    + [row(number, "id_malformed", hours=200 + number) for number in range(10, 12)]
+    + [row(20, "id_duplicate", hours=5)]
+)
+MAPPING = tuple(
+    [row(number, "assignment_unmapped", hours=number * 6) for number in range(30)]
+    + [row(40, "mapping_incomplete", hours=90, detail="role"), row(41, "mapping_incomplete", hours=91, detail="team")]
+)
+
+
+def refused(message: str, next_step: str) -> dict[str, Any]:
+    return {"error": {"name": "DeliveryRefused", "message": message, "next_step": next_step}}
+
+
+EPIC = Notice(
+    feed="epic_on_call_finder",
+    kind="failed",
+    state="open",
+    incident_id=17,
+    opened_at=OPENED,
+    at=OPENED + timedelta(seconds=2),
+    now=OPENED,
+    zone="America/New_York",
+    facts={},
+    run_id=RUN,
+    title="Epic On Call Finder",
+    partner="Epic, On Call Finder module",
+    contact="the customer's Epic analyst",
+    otherwise="Whoever looks in Epic does not find these people. In an emergency the wrong person is paged, or nobody.",
+    airflow_url="http://callboard.example.org",
+)
+
+
+def about(kind: Any, what: str, **values: Any) -> Notice:
+    """An Epic mail of this class; what is not a part of the notice is one of its facts."""
+    parts = {name: values.pop(name) for name in list(values) if name in Notice.__dataclass_fields__}
+    facts = {"what": what, "stopped": True, "last_good_at": LAST_GOOD, **values}
+    return replace(EPIC, kind=kind, facts=facts, **parts)
+
+
+OPEN = {
+    "id_matching": about("id_matching", "rows", rows=IDS, id_field="custom1"),
+    "mapping": about("mapping", "rows", rows=MAPPING, feed="night_call"),
+    "mapping_broken": about(
+        "mapping",
+        "mapping",
+        faults=[f"epic_on_call_finder.csv:{line} [role]: must be true or false" for line in range(2, 14)],
+        fault_count=31,
+        error={"name": "MappingError", "message": "31 fault(s): ...", "next_step": "mend the files"},
+    ),
+    "connection_unavailable": about(
+        "connection",
+        "unavailable",
+        slots=1204,
+        soon=310,
+        error={
+            "name": "DestinationUnavailable",
+            "message": "SFTP sftp.partner.example:22: connecting failed (ConnectionRefusedError).",
+            "next_step": "nothing yet",
+        },
+    ),
+    "connection_refused": about(
+        "connection",
+        "refused",
+        slots=3,
+        soon=0,
+        **refused(
+            "SFTP sftp.partner.example:22: the login was refused (one attempt was made).",
+            "check the login, password or key of the connection, and whether the account is locked",
+        ),
+    ),
+    "connection_uncertain": about("connection", "uncertain", slots=3, soon=1),
+    "held": about(
+        "held",
+        "held",
+        lost=412,
+        soon=96,
+        guards=[
+            {"guard": "deletes_percent", "measured": 34.2, "limit": 20.0},
+            {"guard": "updates_percent", "measured": 31, "limit": 30.0},
+        ],
+        causes=[{"cause": "period_unpublished", "count": 400, "detail": "CARD-2026-03"}],
+        error={"name": "DeliveryHeld", "message": "Feed epic_on_call_finder: held.", "next_step": "look"},
+    ),
+    "held_to_zero": about("held", "held", lost=0, guards=[{"guard": "to_zero", "measured": 0, "limit": 1204}]),
+    "held_deletes_only": about(
+        "held", "held", lost=30, soon=0, withheld=30, guards=[{"guard": "deletes", "measured": 30, "limit": 20}]
+    ),
+    "failed_killed": about("failed", "killed"),
+    "failed_source": about(
+        "failed", "source", error={"name": "SourceNotReady", "message": "The database did not answer."}
+    ),
+    "failed_setting": about(
+        "failed",
+        "setting",
+        last_good_at=None,
+        **refused("There is no Airflow connection sftp_epic.", "create it, or correct `destination` in the mapping"),
+    ),
+    "failed_data": about("failed", "data", **refused("Of 9 slots, 1 is not accounted for.", "report this")),
+    "failed_unexpected": about("failed", "unexpected", error={"name": "ZeroDivisionError"}, title="", partner=""),
+    "stale": about("stale", "late", run_id=None),
+    "stale_never": about("stale", "late", run_id=None, last_good_at=None),
+    "address": about(
+        "mapping",
+        "address",
+        feed="",
+        run_id=None,
+        title="",
+        partner="",
+        contact="",
+        otherwise="",
+        addresses=["a@example.org", "b@example.org"],
+    ),
+}
+
+
+def later(notice: Notice, **values: Any) -> Notice:
+    return replace(notice, at=OPENED + timedelta(hours=49), now=OPENED + timedelta(hours=49), occurrences=580, **values)
+
+
+CASES: dict[str, Notice] = {f"{name}.open": notice for name, notice in OPEN.items()}
+for name in ("id_matching", "mapping", "connection_unavailable", "held", "failed_killed", "stale"):
+    CASES[f"{name}.digest"] = later(OPEN[name], state="digest")
+    CASES[f"{name}.closed"] = later(OPEN[name], state="closed", closed_at=OPENED + timedelta(hours=48))
+CASES["connection_unavailable.comes_and_goes"] = replace(
+    OPEN["connection_unavailable"], state="digest", damped=True, openings=3
+)
