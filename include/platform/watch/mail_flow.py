@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from include.alerts.layout import moment, paragraph
 from include.alerts.message import new_message_id
-from include.ledger import outbox
+from include.ledger import incidents, outbox
 from include.ledger.records import NewMail
 from include.ledger.unsent import waiting_since
 from include.platform.watch.trouble import Findings, Trouble
@@ -45,16 +45,19 @@ def unsent(found: Findings, connection: Connection, zone: str, now: datetime) ->
     )
 
 
-def canary_is_due(last: datetime | None, first_round: datetime, hour: int, zone: str, now: datetime) -> bool:
-    """Whether today's proof is due: from ``hour`` o'clock on, once, and not before the first whole day of the watch."""
+def struck(hour: int, zone: str, now: datetime) -> datetime:
+    """When it was last ``hour`` o'clock on the zone's wall: from then on today's proof is due."""
     local = now.astimezone(ZoneInfo(zone))
     today = local.replace(hour=hour, minute=0, second=0, microsecond=0)
-    strikes = today if local >= today else today - timedelta(days=1)
-    return first_round <= strikes and (last is None or last < strikes)
+    return (today if local >= today else today - timedelta(days=1)).astimezone(UTC)
 
 
-def queue_canary(connection: Connection, recipients: Sequence[str], sender: str) -> None:
-    """Put today's proof into the outbox."""
+def queue_canary_once(connection: Connection, since: datetime, recipients: Sequence[str], sender: str) -> None:
+    """Put the proof into the outbox, unless one was put there since, by this watch or another."""
+    incidents.lock(connection, "")
+    last = outbox.last_canary(connection)
+    if last is not None and last.queued_at is not None and last.queued_at >= since:
+        return
     body = "\n\n".join(
         (
             paragraph(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from include.alerts.smtp import MailServer
 from include.errors import CallboardError, MailNotSent, SourceNotReady
-from include.ledger import outbox
 from include.platform.airflow_api import AirflowRefusesAccount, AirflowSilent
 from include.platform.watch import alarms, looks, mail_flow
 from include.platform.watch.configured import Configured
@@ -64,6 +63,7 @@ class Watch:
         self._memory = recall(self._file, now)
         self._configured = Configured(services.settings.mappings)
         self._killed, self._notes = Killed(), Notes()
+        self._proved: datetime | None = None  # the day whose canary is known to be in the outbox
         self._said: dict[str, str] = {}
 
     def round(self, now: datetime) -> Round:
@@ -157,13 +157,12 @@ class Watch:
     def _look_at_mails(self, done: Round) -> None:
         with self._services.ledger_reading() as connection:
             mail_flow.unsent(done.found, connection, self._zone, done.at)
-            last = outbox.last_canary(connection)
-        settings = self._settings
-        to = settings.canary_to or self._mail.administrators
-        first, sent = self._memory.first_round_at, last.queued_at if last else None
-        if self._acts and to and mail_flow.canary_is_due(sent, first, settings.canary_hour, self._zone, done.at):
+        to = self._settings.canary_to or self._mail.administrators
+        struck = mail_flow.struck(self._settings.canary_hour, self._zone, done.at)
+        if self._acts and to and self._memory.first_round_at <= struck != self._proved:
             with self._services.ledger("canary") as connection:
-                mail_flow.queue_canary(connection, to, self._mail.sender)
+                mail_flow.queue_canary_once(connection, struck, to, self._mail.sender)
+            self._proved = struck
 
     def _write_notes(self, heads: tuple[FeedHead, ...]) -> None:
         feeds = {head.feed for head in heads}
