@@ -41,10 +41,11 @@ class Killed:
         """
         for run in api.failed_since(until - _BACK):
             name = (run["dag_id"], run["dag_run_id"], run["end_date"] or "")
-            if not run["end_date"] or name in self._known or run["dag_id"] not in feeds:
+            if not run["end_date"] or name in self._known:
                 continue
             ended = datetime.fromisoformat(run["end_date"])
-            self._record(run["dag_id"], run["dag_run_id"], services, ended)
+            if run["dag_id"] in feeds:
+                self._record(run["dag_id"], run["dag_run_id"], services, ended)
             self._known[name] = ended
             until = max(until, ended)
         self._known = {name: ended for name, ended in self._known.items() if ended > until - _BACK}

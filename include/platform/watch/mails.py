@@ -74,7 +74,7 @@ def _open(due: Due, zone: str, now: datetime) -> str:
     lasts = f"This is a reminder: what follows has lasted for {duration(alarm.began_at, now)}."
     blocks = (
         paragraph(lasts) if due.news == "digest" else "",
-        paragraph(trouble.what),
+        paragraph(f"{trouble.title[:1].upper()}{trouble.title[1:]}. {trouble.what}"),
         table(
             [
                 ("Feed", trouble.feed or "(none: the platform itself)"),

@@ -10,6 +10,8 @@ import re
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from include.alerts.layout import count
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -25,33 +27,37 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>|~#])")
 _FILES_SHOWN, _NAME_CHARACTERS = 3, 80
 _NEXT_STEP_CHARACTERS = 300
 _BETWEEN = "\n\n"
+_PUBLISHED = ("STAGED", "DELIVERED", "COMMITTED")
 _MEANING = {
     "delivered": "delivered",
     "unchanged": "unchanged, nothing had to be sent",
     "held": "held, nothing was sent",
     "failed": "failed",
-    "skipped": "skipped, a newer run took over",
+    "skipped": "skipped",
     "dry_run": "dry run, nothing was sent",
 }
 
 
 def note_of(run: Run, deliveries: Sequence[Delivery]) -> str:
-    """What became of a run that has ended: state, four counts, files, changes, reason and next step."""
+    """What became of a run that has ended: state, four counts, files, changes, reason and next step.
+
+    Airflow shows the first line without being asked for more: it says why nothing was delivered, or how much was.
+    """
     reason, _, next_step = (run.error or "").partition(" Next step: ")
+    head = f"**Callboard: {_MEANING.get(run.state, run.state)}.**"
     counts = run.counts
-    became = f"{counts.delivered:,} delivered, {counts.pending:,} pending, {counts.excluded:,} excluded"
-    head = [
-        f"**Callboard: {_MEANING.get(run.state, run.state)}**",
-        f"{counts.extracted:,} read: {became}, {counts.rejected:,} rejected.",
-        *_files(deliveries),
-    ]
-    foot = [f"*Written by Callboard, {run.finished_at:%Y-%m-%d %H:%M:%S} UTC*"]
+    counted = (
+        f"{counts.delivered:,} delivered, {counts.pending:,} pending, {counts.excluded:,} excluded, "
+        f"{counts.rejected:,} rejected of {counts.extracted:,} read."
+    )
+    foot = [*_files(deliveries), f"*Written by Callboard, {run.finished_at:%Y-%m-%d %H:%M:%S} UTC*"]
     if next_step:
         foot.insert(0, f"**Next step:** {_plain(next_step, _NEXT_STEP_CHARACTERS)}")
-    if reason:
-        taken = len(_BETWEEN.join([*head, "", *foot]))
-        head.append(_plain(reason, NOTE_CHARACTERS - taken))
-    return _BETWEEN.join([*head, *foot])
+    if not reason:
+        return _BETWEEN.join([f"{head} {counted}", *foot])
+    foot.insert(-1, counted)
+    taken = len(_BETWEEN.join([f"{head} ", *foot]))
+    return _BETWEEN.join([f"{head} {_plain(reason, NOTE_CHARACTERS - taken)}", *foot])
 
 
 def note_with(present: str | None, ours: str) -> str | None:
@@ -72,17 +78,21 @@ def _files(deliveries: Sequence[Delivery]) -> list[str]:
     if not deliveries:
         return []
     delivery = deliveries[-1]
+    change = ", ".join(
+        (count(delivery.adds, "add"), count(delivery.updates, "update"), count(delivery.deletes, "delete"))
+    )
+    if delivery.state not in _PUBLISHED:
+        return [f"- Delivery {delivery.seq}, {delivery.state}, nothing sent: {change}"]
+    again = " (sent again)" if delivery.kind == "resend" else ""
+    state = "" if delivery.state == "COMMITTED" else f", {delivery.state}"
     shown = [
-        f"- `{file.final_name}`: {file.rows:,} rows, {file.bytes:,} bytes"
+        f"- `{file.final_name}`: {count(file.rows, 'row')}, {count(file.bytes, 'byte')}"
         for file in delivery.files[:_FILES_SHOWN]
         if len(file.final_name) <= _NAME_CHARACTERS
     ]
     if len(shown) < len(delivery.files):
-        shown.append(f"- and {len(delivery.files) - len(shown):,} more files")
-    change = f"{delivery.adds:,} adds, {delivery.updates:,} updates, {delivery.deletes:,} deletes"
-    again = " (sent again)" if delivery.kind == "resend" else ""
-    state = "" if delivery.state == "COMMITTED" else f", {delivery.state}"
-    return ["\n".join([*shown, f"- Delivery {delivery.seq}{again}: {change}{state}"])]
+        shown.append(f"- and {count(len(delivery.files) - len(shown), 'more file')}")
+    return ["\n".join([*shown, f"- Delivery {delivery.seq}{again}{state}: {change}"])]
 
 
 def _plain(text: str, most: int) -> str:

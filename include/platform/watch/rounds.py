@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 #: What the watch waits for one answer of the mail server: while it waits it does not look.
-_MAIL_SECONDS = 10
+_MAIL_SECONDS = 5
+#: A mail that the server answered it will not take is not offered again before this.
+_REFUSED = timedelta(minutes=5)
 
 
 class Watch:
@@ -64,6 +67,7 @@ class Watch:
         self._configured = Configured(services.settings.mappings)
         self._killed, self._notes = Killed(), Notes()
         self._proved: datetime | None = None  # the day whose canary is known to be in the outbox
+        self._not_before: dict[int, datetime] = {}  # by alarm: when its mail is offered again
         self._said: dict[str, str] = {}
 
     def round(self, now: datetime) -> Round:
@@ -176,11 +180,16 @@ class Watch:
         everybody = tuple(address for head in heads for address in head.recipients.administrators)
         try:
             for mail in due:
+                if self._not_before.get(mail.alarm.number, done.at) > done.at:
+                    continue
                 letter = written(mail, self._mail, self._zone, done.at)
                 if handed_over(self._server, self._mail, letter, recipients_of(mail, self._mail, everybody)):
                     alarms.told(memory.alarms, mail, done.at)
                     done.untold -= 1
+                    self._not_before.pop(mail.alarm.number, None)
                     remember(self._file, memory)  # at once: what was said is said
+                else:
+                    self._not_before[mail.alarm.number] = done.at + _REFUSED
         except MailNotSent:
             return  # the next round tries again
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import text
 
 from include.ledger import deliveries
 from include.ledger.records import Counts, Delivery, NewDelivery, PayloadFile, Run
@@ -66,10 +67,9 @@ DELIVERY = Delivery(
 
 def test_a_delivered_run_says_its_counts_its_file_and_what_changed() -> None:
     assert note_of(RUN, [DELIVERY]) == (
-        "**Callboard: delivered**\n\n"
-        "1,234 read: 1,200 delivered, 0 pending, 30 excluded, 4 rejected.\n\n"
+        "**Callboard: delivered.** 1,200 delivered, 0 pending, 30 excluded, 4 rejected of 1,234 read.\n\n"
         "- `oncall.csv`: 1,200 rows, 84,213 bytes\n"
-        "- Delivery 17: 3 adds, 2 updates, 1 deletes\n\n"
+        "- Delivery 17: 3 adds, 2 updates, 1 delete\n\n"
         "*Written by Callboard, 2026-03-04 15:00:12 UTC*"
     )
 
@@ -77,10 +77,9 @@ def test_a_delivered_run_says_its_counts_its_file_and_what_changed() -> None:
 def test_a_run_that_failed_says_why_and_what_to_do_and_markdown_changes_nothing_of_it() -> None:
     error = "The mapping is wrong: 1 fault(s): a_b.yaml:3: <b>*no*</b>. Next step: mend the files, then run `it`"
     assert note_of(replace(RUN, state="failed", counts=Counts(), error=error), []).split("\n\n") == [
-        "**Callboard: failed**",
-        "0 read: 0 delivered, 0 pending, 0 excluded, 0 rejected.",
-        r"The mapping is wrong: 1 fault(s): a\_b.yaml:3: \<b\>\*no\*\</b\>.",
+        r"**Callboard: failed.** The mapping is wrong: 1 fault(s): a\_b.yaml:3: \<b\>\*no\*\</b\>.",
         r"**Next step:** mend the files, then run \`it\`",
+        "0 delivered, 0 pending, 0 excluded, 0 rejected of 0 read.",
         "*Written by Callboard, 2026-03-04 15:00:12 UTC*",
     ]
 
@@ -90,15 +89,18 @@ def test_a_run_that_failed_says_why_and_what_to_do_and_markdown_changes_nothing_
     [
         ("unchanged", "unchanged, nothing had to be sent"),
         ("held", "held, nothing was sent"),
-        ("skipped", "skipped, a newer run took over"),
+        ("skipped", "skipped"),
     ],
 )
 def test_every_end_has_its_words(state: str, words: str) -> None:
-    assert note_of(replace(RUN, state=state), []).startswith(f"**Callboard: {words}**\n")
+    assert note_of(replace(RUN, state=state), []).startswith(f"**Callboard: {words}.** ")
 
 
 def test_what_did_not_arrive_and_what_was_sent_again_say_so() -> None:
-    assert "- Delivery 17: 3 adds, 2 updates, 1 deletes, STAGED" in note_of(RUN, [replace(DELIVERY, state="STAGED")])
+    staged = note_of(RUN, [replace(DELIVERY, state="STAGED")])
+    assert "- `oncall.csv`: 1,200 rows, 84,213 bytes\n- Delivery 17, STAGED: 3 adds, 2 updates, 1 delete" in staged
+    held = note_of(RUN, [replace(DELIVERY, state="HELD")])
+    assert "\n\n- Delivery 17, HELD, nothing sent: 3 adds, 2 updates, 1 delete\n\n" in held
     assert "- Delivery 17 (sent again): " in note_of(RUN, [replace(DELIVERY, kind="resend")])
     assert note_of(RUN, [replace(DELIVERY, seq=16), DELIVERY]).count("Delivery") == 1
 
@@ -143,7 +145,7 @@ def test_each_run_gets_its_note_once(installation: Installation) -> None:
     notes = Notes()
     until = write(installation, notes, minutes_ago(60))
     first = [installation.airflow.note(FEED, name) for name in ("r1", "r2")]
-    assert all(note and "10 read: 7 delivered, 0 pending, 2 excluded, 1 rejected." in note for note in first)
+    assert all(note and "7 delivered, 0 pending, 2 excluded, 1 rejected of 10 read." in note for note in first)
     asked = len(installation.airflow.requests)
     assert write(installation, notes, until) == until
     assert len(installation.airflow.requests) == asked  # nothing new: Airflow is not even asked
@@ -160,12 +162,13 @@ def test_the_note_names_what_the_run_sent(installation: Installation) -> None:
     new = NewDelivery(5, "new", "", "m", None, "s", 3, 0, 1, {"connection": "c", "folder": "/"}, (FILE,))
     with installation.services.ledger("prepare") as connection:
         deliveries.prepare(connection, claim, new)
+        connection.execute(text("UPDATE delivery SET state = 'COMMITTED'"))
     installation.ends(claim)
     installation.airflow.has(FEED, "r1", "success")
     write(installation, Notes(), minutes_ago(60))
     note = installation.airflow.note(FEED, "r1")
     assert note is not None
-    assert "- `oncall.csv`: 1,200 rows, 84,213 bytes\n- Delivery 5: 3 adds, 0 updates, 1 deletes, PREPARED" in note
+    assert "- `oncall.csv`: 1,200 rows, 84,213 bytes\n- Delivery 5: 3 adds, 0 updates, 1 delete" in note
 
 
 def test_a_run_that_ends_twice_says_what_it_ended_with(installation: Installation) -> None:
@@ -179,7 +182,7 @@ def test_a_run_that_ends_twice_says_what_it_ended_with(installation: Installatio
     write(installation, notes, until)
     note = installation.airflow.note(FEED, "r1")
     assert note is not None
-    assert note.startswith("Please look at this.\n\n**Callboard: delivered**")
+    assert note.startswith("Please look at this.\n\n**Callboard: delivered.** ")
     assert "unreachable" not in note
 
 
