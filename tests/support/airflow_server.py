@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     Answer = Callable[[str, str, str, dict[str, Any]], tuple[int, dict[str, Any]]]
 
 PASSWORD = "right"
+#: The beginning of every request.
+ALL = ("GET", "POST", "PATCH")
 
 
 @contextmanager
@@ -59,7 +61,8 @@ def served(answer: Answer) -> Iterator[str]:
 class WatchedAirflow:
     """An Airflow as the watch sees it: its health, its runs with their notes, the Dags that are switched off.
 
-    ``down``: the address answers like a proxy whose server is gone. ``broken``: every path answers 500.
+    ``down`` and ``broken`` are beginnings of "METHOD /path": what is down answers like a proxy whose server is gone
+    (503), what is broken like a server that met a fault (500).
     """
 
     states: dict[str, str | None] = field(
@@ -69,8 +72,8 @@ class WatchedAirflow:
     paused: set[str] = field(default_factory=set)
     requests: list[str] = field(default_factory=list)
     password: str = PASSWORD
-    down: bool = False
-    broken: str = ""  # the beginning of "METHOD /path" that answers 500
+    down: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
     token: str = "token-0"
 
     def has(self, dag: str, run_id: str, state: str, *, ended: datetime | None = None, note: str | None = None) -> None:
@@ -97,9 +100,9 @@ class WatchedAirflow:
         parts = urlsplit(url)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         self.requests.append(f"{method} {parts.path}")
-        if self.down:
+        if self.requests[-1].startswith(self.down):
             return 503, {"detail": "no server"}
-        if self.broken and self.requests[-1].startswith(self.broken):
+        if self.requests[-1].startswith(self.broken):
             return 500, {"detail": "Internal Server Error"}
         if parts.path == "/api/v2/monitor/health":
             return 200, {name: {"status": state} for name, state in self.states.items()}

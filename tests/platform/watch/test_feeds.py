@@ -151,6 +151,7 @@ def test_after_the_platform_was_down_feeds_may_catch_up(installation: Installati
     watched.memory.round_at = watched.start
     assert watched.look(back, away=True) == []
     assert watched.look(back + CATCH_UP - MINUTE) == []
+    assert watched.open() == []
     assert watched.look(back + CATCH_UP + MINUTE) == [FEED, DAILY]
     # Down once more: what has been told is not taken back, nor told again.
     numbers = [each.incident_id for each in watched.open()]

@@ -11,7 +11,7 @@ from include.errors import ConfigurationError
 from include.platform.watch.killed import Killed
 from include.run.failure import failed_unless_recorded
 from tests.platform.watch.conftest import DAILY, FEED
-from tests.support.airflow_server import minutes_ago
+from tests.support.airflow_server import ALL, minutes_ago
 
 if TYPE_CHECKING:
     from tests.platform.watch.conftest import Installation
@@ -114,7 +114,7 @@ def test_airflows_callback_and_the_watch_record_one_failure(installation: Instal
 
 def test_an_airflow_that_does_not_answer_changes_nothing(installation: Installation) -> None:
     installation.claims("r1")
-    installation.airflow.down = True
+    installation.airflow.down = ALL
     with pytest.raises(ConfigurationError):
         look(installation)
     assert installation.state("r1") == "running"

@@ -15,7 +15,7 @@ from include.platform.airflow_api import AirflowRefusesAccount, AirflowSilent
 from include.platform.watch.note_text import NOTE_CHARACTERS, note_of, note_with
 from include.platform.watch.notes import A_ROUND, Notes
 from tests.platform.watch.conftest import FEED
-from tests.support.airflow_server import PASSWORD, minutes_ago
+from tests.support.airflow_server import ALL, PASSWORD, minutes_ago
 
 if TYPE_CHECKING:
     from tests.platform.watch.conftest import Installation
@@ -191,11 +191,11 @@ def test_what_ended_while_airflow_was_silent_is_caught_up_in_order(installation:
         installation.runs(f"r{number}", ago=timedelta(minutes=30 - number))
         installation.airflow.has(FEED, f"r{number}", "success")
     before = minutes_ago(60)
-    installation.airflow.down = True
+    installation.airflow.down = ALL
     notes = Notes()
     with pytest.raises(AirflowSilent):
         write(installation, notes, before)
-    installation.airflow.down, installation.airflow.password = False, "another"
+    installation.airflow.down, installation.airflow.password = (), "another"
     with pytest.raises(AirflowRefusesAccount):
         write(installation, notes, before)
     installation.airflow.password = PASSWORD
@@ -204,12 +204,23 @@ def test_what_ended_while_airflow_was_silent_is_caught_up_in_order(installation:
     assert all(installation.airflow.note(FEED, f"r{number}") for number in range(3))
 
 
+def test_a_run_that_becomes_visible_later_than_it_ended_is_not_forgotten(installation: Installation) -> None:
+    for name in ("first", "late"):
+        installation.airflow.has(FEED, name, "success")
+    installation.runs("first")
+    notes = Notes()
+    until = write(installation, notes, minutes_ago(60))
+    installation.runs("late", ago=timedelta(seconds=30))
+    assert write(installation, notes, until) == until
+    assert installation.airflow.note(FEED, "late")
+
+
 def test_a_run_that_airflow_refuses_or_lacks_keeps_nobody_waiting(installation: Installation) -> None:
     for number in range(3):
         installation.runs(f"r{number}", ago=timedelta(minutes=30 - number))
         if number != 1:  # deleted in Airflow
             installation.airflow.has(FEED, f"r{number}", "success")
-    installation.airflow.broken = f"PATCH /api/v2/dags/{FEED}/dagRuns/r0"
+    installation.airflow.broken = (f"PATCH /api/v2/dags/{FEED}/dagRuns/r0",)
     write(installation, Notes(), minutes_ago(60))
     assert installation.airflow.note(FEED, "r0") is None
     assert installation.airflow.note(FEED, "r2")
