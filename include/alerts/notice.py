@@ -66,7 +66,9 @@ class Notice:
     @cached_property
     def slots(self) -> int | None:
         """How many slots it concerns; None where nobody knows."""
-        return len(self.rows) if self.rows else self.facts.get("lost" if self.kind == "held" else "slots")
+        if self.kind == "held":
+            return self.facts.get("lost") or None
+        return len(self.rows) if self.rows else self.facts.get("slots")
 
     @cached_property
     def soon(self) -> int | None:

@@ -81,6 +81,8 @@ class MailServer:
     def _dialogue(self) -> Iterator[smtplib.SMTP]:
         settings = self._settings
         server = smtplib.SMTP(timeout=settings.timeout, local_hostname=socket.gethostname() or "localhost")
+        # A constructor that is told the host connects at once, and nobody could cut it off; STARTTLS needs the name.
+        server._host = settings.host  # type: ignore[attr-defined]  # noqa: SLF001
         self._talking = server
         limit = threading.Timer(settings.timeout * _ANSWERS, self.hang_up)
         limit.daemon = True
@@ -93,12 +95,28 @@ class MailServer:
                 if settings.starttls:
                     server.starttls(context=ssl.create_default_context())
                 if settings.user is not None:
-                    server.login(settings.user, settings.password or "")
+                    _log_in(server, settings.user, settings.password or "")
                 yield server
         finally:
             limit.cancel()
             self._talking = None
             server.close()
+
+
+def _log_in(server: smtplib.SMTP, user: str, password: str) -> None:
+    """Log in by one way that the server offers: smtplib would try a wrong password in every way there is."""
+    server.ehlo_or_helo_if_needed()
+    server.user, server.password = user, password
+    offered = server.esmtp_features.get("auth", "").upper().split()
+    for way, answers in (
+        ("PLAIN", server.auth_plain),
+        ("LOGIN", server.auth_login),
+        ("CRAM-MD5", server.auth_cram_md5),
+    ):
+        if way in offered:
+            server.auth(way, answers)
+            return
+    raise smtplib.SMTPNotSupportedError
 
 
 @contextmanager
@@ -113,7 +131,9 @@ def _translated() -> Iterator[None]:
     except smtplib.SMTPResponseException as error:
         raise _answered("the mail", error.smtp_code) from None
     except smtplib.SMTPNotSupportedError:
-        raise MailNotSent("The mail server does not offer STARTTLS, or no login.", server=True) from None
+        raise MailNotSent("The mail server offers no STARTTLS, or no login that is known here.", server=True) from None
+    except UnicodeError:
+        raise MailNotSent("The mail server's user or password is not ASCII.", server=True) from None
     except (smtplib.SMTPException, OSError) as error:
         how = "fell silent" if isinstance(error, TimeoutError) else f"broke off ({type(error).__name__})"
         raise MailNotSent(f"The dialogue with the mail server {how}.", server=True) from None

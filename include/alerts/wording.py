@@ -87,7 +87,7 @@ def _facts(notice: Notice, told: Story) -> str:
             *_head(notice),
             ("Since", moment(notice.opened_at, notice.zone)),
             *told.facts,
-            (told.slots_are, "" if notice.slots is None else f"{notice.slots:,}"),
+            (told.slots_are, "" if notice.slots is None else f"{notice.slots:,}" if notice.slots else "none so far"),
             ("Urgent", notice.urgent),
             ("Who can mend it", told.who or told.text.who),
         ]

@@ -96,16 +96,23 @@ def seen_again(connection: Connection, incident: Incident, *, run_id: str) -> No
     )
 
 
-def hurry(connection: Connection, incident: Incident, *, pause: timedelta = timedelta(0)) -> None:
-    """A mail about an incident is due at once, but not before ``pause`` has passed since the last one."""
+def hurry(
+    connection: Connection, incident: Incident, *, pause: timedelta = timedelta(0), due_within: timedelta | None = None
+) -> None:
+    """A mail about an incident is due at once, but not before ``pause`` has passed since the last one.
+
+    ``due_within``: only if one is due within that time anyway. Without it, one that comes and goes is left alone.
+    """
     connection.execute(
         text(
             """
             UPDATE incident SET tell_at = least(tell_at, greatest(now(), told_at + :pause))
-            WHERE incident_id = :incident_id AND NOT damped
+            WHERE incident_id = :incident_id
+              AND CASE WHEN CAST(:due_within AS interval) IS NULL THEN NOT damped
+                       ELSE tell_at <= now() + :due_within END
             """
         ),
-        {"incident_id": incident.incident_id, "pause": pause},
+        {"incident_id": incident.incident_id, "pause": pause, "due_within": due_within},
     )
 
 

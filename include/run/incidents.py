@@ -74,15 +74,20 @@ class Judged:
     grown: frozenset[IncidentClass] = field(default=frozenset())
     id_field: str = ""
 
-    def record(self, connection: Connection) -> None:
-        """Open, update and close the incidents of IDs and mapping, in the transaction of the run's end."""
+    def record(self, connection: Connection, *, but: IncidentClass | None = None) -> None:
+        """Open, update and close the incidents of IDs and mapping, in the transaction of the run's end.
+
+        ``but``: not those of the class in which the run itself has failed.
+        """
         incidents.lock(connection, self.feed)
         if self.rows is None:
             for incident in incidents.open_incidents(connection, self.feed):
-                if incident.kind in _BY_ROWS:
+                if incident.kind in _BY_ROWS and incident.kind != but:
                     incidents.seen_again(connection, incident, run_id=self.run_id)
             return
         for kind in _BY_ROWS:
+            if kind == but:
+                continue
             if kind not in self.rows:
                 incidents.close(connection, self.feed, [kind])
                 continue
@@ -166,14 +171,14 @@ def ended_badly(
     incidents.lock(connection, feed)
     kind, facts = _trouble(error)
     if counted is not None:
-        counted.judged.record(connection)
+        counted.judged.record(connection, but=kind)
         facts = {"slots": counted.waiting, "soon": counted.soon} | facts  # what a hold says of itself counts
     known = [each for each in incidents.open_incidents(connection, feed) if each.kind == kind]
     incident, _ = incidents.observe(
         connection, feed, kind, facts=facts, run_id=run_id, tell_in=_COUNTING if will_count else timedelta(0)
     )
-    if counted is not None and incident.told_at is None:
-        incidents.hurry(connection, incident)
+    if counted is not None:
+        incidents.hurry(connection, incident, due_within=_COUNTING)
     if any(not each.facts.get("stopped") for each in known):
         incidents.hurry(connection, incident)  # some slots were missing, and now nothing is delivered at all
 

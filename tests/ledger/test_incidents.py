@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import text
 
 from include.database import transaction
 from include.ledger import incidents, outbox
 from include.ledger.records import NewMail
+from tests.support.ledger_time import pass_time
 
 if TYPE_CHECKING:
     from include.ledger.records import Incident
@@ -32,20 +32,7 @@ def close(database, *kinds: IncidentClass) -> list[Incident]:
 
 
 def later(database, hours: float) -> None:
-    """Let time pass: everything in both tables happened that much earlier."""
-    with transaction(database.ledger_dsn) as connection:
-        connection.execute(
-            text(
-                "UPDATE incident SET opened_at = opened_at - :t, last_seen_at = last_seen_at - :t,"
-                " closed_at = closed_at - :t, told_at = told_at - :t,"
-                " tell_at = tell_at - :t"
-            ),
-            {"t": timedelta(hours=hours)},
-        )
-        connection.execute(
-            text("UPDATE mail SET queued_at = queued_at - :t, next_try_at = next_try_at - :t"),
-            {"t": timedelta(hours=hours)},
-        )
+    pass_time(database.ledger_dsn, hours=hours)
 
 
 def told(database) -> str | None:

@@ -91,7 +91,8 @@ class Sender:
             next_try = _backoff(mail.attempts) if soon else self._next_of_refused(mail)
             outbox.sent(connection, mail, refused=handed.refused, error=error, next_try_in=next_try)
         else:
-            others = [address for address in self._settings.administrators if address not in mail.recipients]
+            # Nobody is left to hear of it but those who look after the installation.
+            others = [] if soon else [each for each in self._settings.administrators if each not in mail.recipients]
             wait = timedelta(0) if others else _backoff(mail.attempts) if soon else _REFUSED_EVERY
             outbox.put_off(connection, mail, error=error or "", next_try_in=wait, also_to=others)
         self._report_refused(connection)
