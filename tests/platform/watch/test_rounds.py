@@ -17,7 +17,7 @@ from include.platform.watch.rounds import Watch
 from include.platform.watch.settings import WatchSettings
 from tests.platform.watch.conftest import DAILY, FEED
 from tests.support.airflow_server import ALL, PASSWORD, minutes_ago
-from tests.support.mail_server import ADMINISTRATOR, mail_catcher
+from tests.support.mail_catcher import mail_catcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 
     from include.platform.watch.report import Round
     from tests.platform.watch.conftest import Installation
-    from tests.support.mail_server import MailCatcher
+    from tests.support.mail_catcher import MailCatcher
 
 MINUTE = timedelta(minutes=1)
+ADMINISTRATOR = "admin@example.org"
+#: A mail server that hangs up on everybody.
+GONE = {"match": "^CONNECT", "status": "drop", "times": 10**6}
 COMPONENTS = ("scheduler", "dag_processor", "triggerer")
 
 
@@ -85,8 +88,7 @@ class Watched:
 @pytest.fixture
 def watched(installation: Installation, server: MailCatcher) -> Iterator[Watched]:
     """Everything is well: every feed has just delivered."""
-    server.start() if server._process is None else server.answers()
-    server.empty()
+    server.forget()
     installation.runs("well")
     installation.runs("well", feed=DAILY)
     found = Watched(installation, server)
@@ -135,7 +137,7 @@ def test_the_mail_says_what_is_wrong_since_when_and_what_to_do(watched: Watched)
     watched.installation.airflow.states["scheduler"] = "unhealthy"
     watched.rounds(0, 1.5)
     [mail] = watched.server.mails()
-    assert (mail["X-RcptTo"], mail["From"]) == (ADMINISTRATOR, "Callboard <callboard@example.org>")
+    assert (mail["X-RcptTo"], mail["From"]) == (ADMINISTRATOR, "Callboard <callboard@hospital.example>")
     assert [mail[f"X-Callboard-{name}"] for name in ("Feed", "Class", "Incident", "State")] == [
         None,
         "failed",
@@ -208,12 +210,12 @@ def test_without_database_airflow_and_mail_server_it_survives_and_tells_afterwar
     watched.round()
     no_ledger(on=False)
     watched.installation.airflow.down = ALL
-    watched.server.stop()
+    watched.server.set_faults(GONE)
     for minute in (1, 2.5, 4):
         done = watched.round(minute)
         assert keys(done) == ["api_server", "database"]
     assert (done.untold, done.able) == (2, False)  # nobody knows: the ping is silent
-    watched.server.start()
+    watched.server.set_faults()
     done = watched.round(5)
     assert done.able
     assert sorted(watched.news()) == [
@@ -234,22 +236,22 @@ def test_without_database_airflow_and_mail_server_it_survives_and_tells_afterwar
     ],
 )
 def test_a_mail_server_that_does_not_take_it_is_asked_again(watched: Watched, fault: Any, again: float) -> None:
-    watched.server.answers({**fault, "times": 2})
+    watched.server.set_faults({**fault, "times": 2})
     watched.installation.airflow.states["scheduler"] = "unhealthy"
     watched.rounds(0, 1.5)
     assert not watched.round(1.6).able
-    watched.server.answers()
+    watched.server.set_faults()
     assert watched.round(again).able
     assert [state for state, _ in watched.news()] == ["open"]
 
 
 def test_it_began_and_ended_while_no_mail_could_leave(watched: Watched) -> None:
-    watched.server.stop()
+    watched.server.set_faults(GONE)
     watched.installation.airflow.states["scheduler"] = "unhealthy"
     watched.rounds(0, 1.5)
     watched.installation.airflow.states["scheduler"] = "healthy"
     watched.rounds(2, 3.5)
-    watched.server.start()
+    watched.server.set_faults()
     watched.rounds(4, 5)
     [mail] = watched.server.mails()
     assert mail["X-Callboard-State"] == "closed"

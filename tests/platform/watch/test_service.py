@@ -21,7 +21,7 @@ from include.platform.watch.settings import WatchSettings, load_watch_settings
 from include.settings import PROJECT_ROOT
 from tests.platform.watch.conftest import FEED
 from tests.support.airflow_server import PASSWORD
-from tests.support.mail_server import ADMINISTRATOR, mail_catcher
+from tests.support.mail_catcher import mail_catcher
 from tests.support.whole_platform import wait_until
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def environment(installation: Installation, **more: str) -> dict[str, str]:
         "CALLBOARD_AIRFLOW_URL": installation.url,
         "CALLBOARD_AIRFLOW_USER": "admin",
         "CALLBOARD_AIRFLOW_PASSWORD": PASSWORD,
-        "CALLBOARD_ADMINISTRATORS": ADMINISTRATOR,
+        "CALLBOARD_ADMINISTRATORS": "admin@example.org",
         "CALLBOARD_WATCH_SECONDS": "1",
         "CALLBOARD_WATCH_CONFIRM_SECONDS": "0",
         **more,
