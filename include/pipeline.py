@@ -25,6 +25,7 @@ from airflow.sdk import (
 )
 
 from include import errors
+from include.cron import interval
 from include.mappings.loader import feeds
 from include.settings import default_time_zone, mappings_folder
 
@@ -74,7 +75,7 @@ def publish_dags(integration: Integration) -> None:
 
 
 def _build(integration: Integration, feed: FeedHead) -> None:
-    frequent = _interval(feed.schedule) <= FREQUENT
+    frequent = interval(feed.schedule) <= FREQUENT
     with DAG(
         dag_id=feed.feed,
         dag_display_name=integration.title if feed.feed == integration.slug else f"{integration.title} ({feed.feed})",
@@ -123,18 +124,6 @@ def _build(integration: Integration, feed: FeedHead) -> None:
         auto_register=True,
     ):
         _four_steps(integration, feed.feed)
-
-
-def _interval(schedule: str) -> timedelta:
-    """The time between two runs of a cron expression, as its next two runs have it."""
-    from croniter import croniter
-
-    if not schedule:
-        return timedelta.max
-    runs = croniter(schedule, datetime(2026, 1, 1, tzinfo=UTC))
-    first: datetime = runs.get_next(datetime)
-    second: datetime = runs.get_next(datetime)
-    return second - first
 
 
 def _four_steps(integration: Integration, feed: str) -> None:

@@ -31,7 +31,15 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("include.integration",),
     ("include.schedule", "include.mappings"),
     ("include.database", "include.duck", "include.files"),
-    ("include.frames", "include.operations", "include.reasons", "include.clock", "include.effects", "include.settings"),
+    (
+        "include.frames",
+        "include.operations",
+        "include.reasons",
+        "include.clock",
+        "include.cron",
+        "include.effects",
+        "include.settings",
+    ),
     ("include.migrations",),
     ("include.errors",),
 )

@@ -14,6 +14,7 @@ from include.errors import ConfigurationError, StateDamaged
 from include.settings import var_folder
 
 if TYPE_CHECKING:
+    from include.platform.airflow_api import AirflowApi
     from include.run.services import Services
 
 
@@ -48,6 +49,21 @@ def local_services() -> Services:
         time_zone=default_time_zone(),
     )
     return Services(settings, no_connections)
+
+
+def airflow_api(*, timeout: float = 30) -> AirflowApi:
+    """Airflow's API, under the account of ``CALLBOARD_AIRFLOW_URL``, ``_USER`` and ``_PASSWORD``, or of access.json.
+
+    Raises:
+        ConfigurationError: nobody says where it is.
+    """
+    from include.platform.airflow_api import AirflowApi
+
+    said = [os.environ.get(f"CALLBOARD_AIRFLOW_{name}") for name in ("URL", "USER", "PASSWORD")]
+    if all(said):
+        url, user, password = (str(word) for word in said)
+        return AirflowApi(url, user, password, timeout=timeout)
+    return AirflowApi.of_access_file(var_folder() / "access.json", timeout=timeout)
 
 
 def access() -> dict[str, Any]:

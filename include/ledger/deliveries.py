@@ -50,6 +50,21 @@ def in_flight(connection: Connection, stream: str) -> Delivery | None:
     return found[0] if found else None
 
 
+def under_way(connection: Connection) -> Sequence[tuple[str, Delivery]]:
+    """The deliveries that somebody is at or should be, each with its feed; held ones wait for a person."""
+    # The list is the condition of the index.
+    found = _select(connection, "state IN ('PREPARED', 'HELD', 'STAGED', 'DELIVERED')", "ORDER BY delivery_id")
+    feeds = {row.stream: str(row.feed) for row in connection.execute(text("SELECT stream, feed FROM stream"))}
+    return [(feeds[delivery.stream], delivery) for delivery in found if delivery.state != "HELD"]
+
+
+def of_run(connection: Connection, stream: str, run_id: str) -> Sequence[Delivery]:
+    """What a run prepared, in order, whatever became of it."""
+    return _select(
+        connection, "stream = :stream AND run_id = :run_id", "ORDER BY delivery_id", stream=stream, run_id=run_id
+    )
+
+
 def committed_under(connection: Connection, claim: Claim) -> Delivery | None:
     """What an earlier try of the same run already brought to its end."""
     found = _select(

@@ -159,6 +159,32 @@ def last_good(connection: Connection, feeds: Collection[str]) -> dict[str, datet
     return {row.feed: row.finished_at for row in found}
 
 
+def ended_since(connection: Connection, moment: datetime, feeds: Collection[str], limit: int) -> Sequence[Run]:
+    """The runs of these feeds that ended after ``moment``, however they did, the earliest first."""
+    return _select(
+        connection,
+        "WHERE finished_at > :moment AND feed = ANY(:feeds)",
+        order="ORDER BY finished_at, stream, run_id LIMIT :limit",
+        moment=moment,
+        feeds=sorted(feeds),
+        limit=limit,
+    )
+
+
+def under_way(connection: Connection) -> Sequence[Run]:
+    """The runs of all feeds that have not ended, the oldest first."""
+    return _select(connection, "WHERE state = 'running'", order="ORDER BY started_at")
+
+
+def claimed_since(connection: Connection, feed: str, moment: datetime) -> bool:
+    """Whether a run of the feed claimed its fence after ``moment``."""
+    found: bool = connection.execute(
+        text("SELECT EXISTS (SELECT FROM stream WHERE feed = :feed AND fence > 0 AND claimed_at > :moment)"),
+        {"feed": feed, "moment": moment},
+    ).scalar_one()
+    return found
+
+
 def last_mapping(connection: Connection, feed: str) -> str | None:
     """The mapping that the feed's newest run froze (SHA-256), if any of its runs came so far."""
     return connection.execute(

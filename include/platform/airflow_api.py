@@ -19,19 +19,30 @@ FINISHED = ("success", "failed")
 
 
 class AirflowSilent(ConfigurationError):
-    """Airflow's API server did not answer: it does not run, or not yet again."""
+    """Airflow's API server did not answer: it does not run, or not yet again, or whatever stands before it says so."""
+
+
+class AirflowRefusesAccount(ConfigurationError):
+    """Airflow does not accept the account: nothing can be asked of it."""
+
+
+class AirflowLacks(ConfigurationError):
+    """Airflow has no such Dag or run."""
 
 
 class AirflowApi:
-    """One account on one Airflow; it signs in when first needed and again when due. A context manager."""
+    """One account on one Airflow; it signs in when first needed and again when due. A context manager.
 
-    def __init__(self, url: str, user: str, password: str) -> None:
+    ``timeout``: how many seconds to wait for an answer.
+    """
+
+    def __init__(self, url: str, user: str, password: str, *, timeout: float = 30) -> None:
         self.url = url.rstrip("/")
         self._account = {"username": user, "password": password}
-        self._client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        self._client = httpx.Client(base_url=self.url, timeout=timeout, trust_env=False)
 
     @classmethod
-    def of_access_file(cls, file: Path) -> Self:
+    def of_access_file(cls, file: Path, *, timeout: float = 30) -> Self:
         """The account that `make run` wrote to ``file`` (access.json).
 
         Raises:
@@ -43,7 +54,7 @@ class AirflowApi:
             raise ConfigurationError(
                 f"{file} does not exist.", next_step="start the platform with `make run`"
             ) from None
-        return cls(airflow["url"], airflow["user"], airflow["password"])
+        return cls(airflow["url"], airflow["user"], airflow["password"], timeout=timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -71,6 +82,10 @@ class AirflowApi:
         found = self._every("/api/v2/dags", "dags")
         return {dag["dag_id"]: datetime.fromisoformat(dag["last_parsed_time"]) for dag in found}
 
+    def paused(self) -> set[str]:
+        """The ids of the Dags whose runs do not start, because somebody switched them off."""
+        return {dag["dag_id"] for dag in self._every("/api/v2/dags", "dags", paused="true")}
+
     def import_errors(self) -> dict[str, str]:
         """The Dag files that could not be read: the file's stem and the last line of the error."""
         errors = self._every("/api/v2/importErrors", "import_errors")
@@ -93,6 +108,22 @@ class AirflowApi:
     def run_state(self, dag_id: str, run_id: str) -> str:
         """``queued``, ``running``, ``success`` or ``failed``."""
         return str(self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any] | None:
+        """A run as Airflow describes it; None if it has none of that name (any more)."""
+        try:
+            return self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
+        except AirflowLacks:
+            return None
+
+    def failed_since(self, moment: datetime) -> list[dict[str, Any]]:
+        """The runs of all Dags that ended failed at ``moment`` or later, the earliest end first."""
+        parameters = {"state": "failed", "end_date_gte": moment.isoformat(), "order_by": "end_date"}
+        return self._every("/api/v2/dags/~/dagRuns", "dag_runs", **parameters)
+
+    def set_note(self, dag_id: str, run_id: str, note: str) -> None:
+        """Replace the note of a run (Markdown, at most 1,000 characters)."""
+        self._call("PATCH", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}", json={"note": note})
 
     def runs(self, dag_id: str, limit: int = 20) -> list[dict[str, Any]]:
         """The runs of a Dag that were made last, the newest first, as Airflow describes them."""
@@ -131,15 +162,26 @@ class AirflowApi:
                 f"Airflow does not answer at {self.url} ({type(error).__name__}).",
                 next_step="start the platform with `make run`, or look into its logs",
             ) from error
+        self._require_server(response)
+        if response.status_code == httpx.codes.NOT_FOUND:
+            raise AirflowLacks(f"Airflow refused {method} {path}: 404 {_detail(response)}.")
         if not response.is_success:
             raise ConfigurationError(f"Airflow refused {method} {path}: {response.status_code} {_detail(response)}.")
         body: dict[str, Any] = response.json()
         return body
 
+    def _require_server(self, response: httpx.Response) -> None:
+        if response.status_code in (502, 503, 504):
+            raise AirflowSilent(
+                f"Airflow does not answer at {self.url} ({response.status_code}).",
+                next_step="look whether its API server runs",
+            )
+
     def _sign_in(self) -> None:
         response = self._client.post("/auth/token", json=self._account)
+        self._require_server(response)
         if not response.is_success:
-            raise ConfigurationError(
+            raise AirflowRefusesAccount(
                 f"Airflow refused the account of access.json: {response.status_code}.",
                 next_step="start the platform again with `make run`: it sets the password anew",
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from include.platform.airflow_api import FINISHED, AirflowApi, AirflowSilent
+from include.platform.watch.note_text import FIRST_ROUND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,7 +62,7 @@ def trigger_all(
             if latest is not None and latest["queued_at"] and datetime.fromisoformat(latest["queued_at"]) >= since:
                 runs[feed.name] = str(latest["dag_run_id"])
             elif not due or _is_active(latest) or time.monotonic() > deadline:
-                runs[feed.name] = api.trigger(feed.name, note="First round of make run")
+                runs[feed.name] = api.trigger(feed.name, note=FIRST_ROUND)
         if len(runs) == len(feeds):
             return runs
         pause()

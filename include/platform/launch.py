@@ -91,6 +91,8 @@ class Platform:
             self._wait_until_healthy(self._api, phase)
         with self._screen.phase("Reading the Dags") as phase:
             self._wait_until_read(self._api, phase)
+        # Not before all is well: what has yet to come up is no alarm.
+        supervision.start("watch")
 
     def first_round(self) -> list[first_round.Row]:
         """Run every feed once and wait for it; returns the table's rows."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MARK = "CALLBOARD_PLATFORM"
-SUPERVISOR, SCHEDULER, DATABASE = "", "scheduler", "postgres"  # programs of config/supervisord.conf
+SUPERVISOR, SCHEDULER, DATABASE, WATCH = "", "scheduler", "postgres", "watch"  # programs of config/supervisord.conf
 _PROGRAM = "SUPERVISOR_PROCESS_NAME"  # supervisord sets it for its children
 _TASKS_SECONDS = 90
 _QUIET_SECONDS = 15
@@ -82,8 +82,12 @@ def stop_leftovers(var: Path, say: Callable[[str], None]) -> None:
 
 
 def sweep(var: Path) -> None:
-    """End what lives on ``var`` without a supervisor: the scheduler when its tasks are done, the database last."""
+    """End what lives on ``var`` without a supervisor: the scheduler when its tasks are done, the database last.
+
+    The watch goes first: that the others end is no alarm then.
+    """
     mark = str(var)
+    _end(mark, lambda each: each.program == WATCH, signal.SIGTERM, _OTHERS_SECONDS)
     _end(
         mark,
         lambda each: each.program == SCHEDULER,

@@ -13,6 +13,7 @@ from include.platform.launch import Platform
 from include.platform.progress import Screen
 from include.platform.signals import Signals, Stopped
 from include.platform.state import only_instance, prepare_state
+from include.platform.watch.settings import load_watch_settings
 from include.settings import var_folder
 
 
@@ -27,6 +28,7 @@ def main() -> int:
     signals = Signals()
     try:
         business_now()  # a wrong CALLBOARD_NOW must stop here, not in every run
+        load_watch_settings()  # likewise
         state = prepare_state(var_folder())
         with only_instance(state):
             platform = Platform(state, arguments.port, screen, signals)

@@ -51,18 +51,14 @@ class Supervision:
     def start(self, program: str) -> None:
         """Ask for a program to be started; one that runs is left alone. ``<group>:<program>`` in a group."""
         try:
-            self._call("startProcess", program, False)
+            _call(self._socket, "startProcess", program, False)
         except xmlrpc.client.Fault as fault:
             if "ALREADY_STARTED" not in fault.faultString:
                 raise ConfigurationError(f"{program} could not be started ({fault.faultString}).") from None
 
     def states(self) -> dict[str, str]:
-        """Each program's state in supervisord's words (RUNNING, STARTING, ...); empty while it starts or stops."""
-        try:
-            programs = self._call("getAllProcessInfo")
-        except (OSError, xmlrpc.client.Error, http.client.HTTPException):
-            return {}
-        return {program["name"]: program["statename"] for program in programs}
+        """As :func:`program_states`."""
+        return program_states(self._socket)
 
     def given_up(self) -> list[str]:
         """The programs that supervisord no longer tries to start."""
@@ -92,13 +88,23 @@ class Supervision:
         """Wait for supervisord's end."""
         self._process.wait()
 
-    def _call(self, method: str, *arguments: Any) -> Any:
-        from supervisor.xmlrpc import SupervisorTransport
 
-        transport = SupervisorTransport(None, None, f"unix://{self._socket}")
-        try:
-            # The address is not used: the transport speaks through the socket.
-            server = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
-            return getattr(server.supervisor, method)(*arguments)
-        finally:
-            transport.close()
+def program_states(socket: Path) -> dict[str, str]:
+    """Each program's state in supervisord's words (RUNNING, STARTING, ...); empty while it starts or stops."""
+    try:
+        programs = _call(socket, "getAllProcessInfo")
+    except (OSError, xmlrpc.client.Error, http.client.HTTPException):
+        return {}
+    return {program["name"]: program["statename"] for program in programs}
+
+
+def _call(socket: Path, method: str, *arguments: Any) -> Any:
+    from supervisor.xmlrpc import SupervisorTransport
+
+    transport = SupervisorTransport(None, None, f"unix://{socket}")
+    try:
+        # The address is not used: the transport speaks through the socket.
+        server = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+        return getattr(server.supervisor, method)(*arguments)
+    finally:
+        transport.close()

@@ -14,6 +14,8 @@ from include.run.handed import Decided, Extracted
 from include.run.summary import write_summary
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Connection
 
     from include.integration import Integration
@@ -60,20 +62,28 @@ def failed(
     write_summary(services)
 
 
-def failed_unless_recorded(feed: str, run_id: str, services: Services) -> None:
-    """End a run whose last task was killed before it could write anything down."""
+def failed_unless_recorded(feed: str, run_id: str, services: Services, ended: datetime | None = None) -> bool:
+    """End a run whose last task was killed before it could write anything down; answers whether that was so.
+
+    Where a newer run has taken over since, that one answers for the feed: this one is skipped, or, if it was killed
+    before it claimed anything and ``ended`` (aware) says when, not worth a word.
+    """
     with services.ledger("failed") as connection:
         run = runs.find(connection, feed, run_id)
-        if run is not None and run.state != "running":
-            return
+        claim = None
         if run is None:
-            claim = None
+            if ended is not None and runs.claimed_since(connection, feed, ended):
+                return False
             runs.failed_before_claim(connection, feed, run_id, described(None))
-        else:
+        elif run.state == "running":
             claim = Claim(run.stream, run_id, run.fence)
-            runs.finish(connection, claim, "failed", error=described(None))
+            state: RunState = "skipped" if runs.successor(connection, run.stream, run_id) else "failed"
+            runs.finish(connection, claim, state, error=described(None))
+        else:
+            return False
         incidents.ended_badly(connection, feed, run_id, None, claim=claim)
     write_summary(services)
+    return True
 
 
 def described(error: BaseException | None) -> str:

@@ -5,10 +5,7 @@ Airflow is played by a small HTTP server that speaks the part of its REST API th
 
 from __future__ import annotations
 
-import json
-import threading
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,13 +17,13 @@ from include.platform.airflow_api import AirflowApi
 from include.platform.feeds import Feed
 from include.platform.files import write_private_json
 from include.platform.first_round import as_table, table_rows, trigger_all, wait_for_round
+from tests.support.airflow_server import PASSWORD, served
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-PASSWORD = "right"
 
 
 class Airflow:
@@ -79,34 +76,8 @@ def airflow() -> Airflow:
 
 @pytest.fixture
 def api(airflow: Airflow) -> Iterator[AirflowApi]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _serve(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else {}
-            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-            status, answer = airflow.answer(self.command, self.path, token, body)
-            payload = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(payload)))
-            self.end_headers()
-            self.wfile.write(payload)
-
-        do_GET = do_POST = do_PATCH = _serve  # noqa: N815 - the base class calls them so
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    with AirflowApi(f"http://127.0.0.1:{server.server_port}", "admin", PASSWORD) as client:
+    with served(airflow.answer) as url, AirflowApi(url, "admin", PASSWORD) as client:
         yield client
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def feeds(*names: str) -> list[Feed]:

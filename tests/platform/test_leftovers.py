@@ -113,14 +113,17 @@ def test_nothing_to_do_says_nothing(tmp_path: Path) -> None:
     stop_leftovers(tmp_path, pytest.fail)
 
 
-def test_programs_end_scheduler_first_and_database_last(tmp_path: Path, start: Callable[..., object]) -> None:
+def test_programs_end_the_watch_and_the_scheduler_first_and_the_database_last(
+    tmp_path: Path, start: Callable[..., object]
+) -> None:
     log = tmp_path / "log"
-    for program, lingers in (("postgres", "0"), ("api-server", "0.2"), ("scheduler", "0.5")):
+    for program, lingers in (("postgres", "0"), ("api-server", "0.2"), ("scheduler", "0.5"), ("watch", "0.7")):
         first_line(start(program, PROGRAM, str(log), lingers))  # type: ignore[arg-type]
     said: list[str] = []
     stop_leftovers(tmp_path, said.append)
-    assert said == ["ending 3 processes that an earlier start left behind"]
-    assert log.read_text().splitlines() == ["scheduler SIGTERM", "api-server SIGTERM", "postgres SIGINT"]
+    assert said == ["ending 4 processes that an earlier start left behind"]
+    order = ["watch SIGTERM", "scheduler SIGTERM", "api-server SIGTERM", "postgres SIGINT"]
+    assert log.read_text().splitlines() == order
     assert numbers(tmp_path) == set()
 
 
