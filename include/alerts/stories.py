@@ -112,9 +112,9 @@ def _guard(guard: Mapping[str, Any]) -> str:
 
 
 def _cause(cause: Mapping[str, Any]) -> str:
-    words, detail = str(cause.get("cause", "")).replace("_", " "), str(cause.get("detail") or "")
+    said = str(cause.get("detail") or cause.get("cause", "")).replace("_", " ").rstrip(".")
     number = f" ({count(int(cause['count']), 'slot')})" if cause.get("count") is not None else ""
-    return f"Probable cause: {words}{f': {detail}' if detail else ''}{number}"
+    return f"Probable cause: {said}{number}."
 
 
 def _number(value: Any) -> str:

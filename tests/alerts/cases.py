@@ -112,7 +112,9 @@ OPEN = {
             {"guard": "deletes_percent", "measured": 34.2, "limit": 20.0},
             {"guard": "updates_percent", "measured": 31, "limit": 30.0},
         ],
-        causes=[{"cause": "period_unpublished", "count": 400, "detail": "CARD-2026-03"}],
+        causes=[
+            {"cause": "period_unpublished", "count": 400, "detail": "Schedule period March of Card is not published."}
+        ],
         error={"name": "DeliveryHeld", "message": "Feed epic_on_call_finder: held.", "next_step": "look"},
     ),
     "held_to_zero": about("held", "held", lost=0, guards=[{"guard": "to_zero", "measured": 0, "limit": 1204}]),

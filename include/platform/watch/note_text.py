@@ -44,7 +44,8 @@ def note_of(run: Run, deliveries: Sequence[Delivery]) -> str:
     Airflow shows the first line without being asked for more: it says why nothing was delivered, or how much was.
     """
     reason, _, next_step = (run.error or "").partition(" Next step: ")
-    head = f"**Callboard: {_MEANING.get(run.state, run.state)}.**"
+    meaning = "held, adds and updates alone were sent" if run.state == "held" and run.artifacts else _MEANING[run.state]
+    head = f"**Callboard: {meaning}.**"
     counts = run.counts
     counted = (
         f"{counts.delivered:,} delivered, {counts.pending:,} pending, {counts.excluded:,} excluded, "

@@ -32,6 +32,7 @@ RUN = Run(
     decisions=None,
     snapshot=None,
     standing=None,
+    plan=None,
     counts=Counts(1234, 1200, 0, 30, 4),
     artifacts=(),
     error=None,
