@@ -12,6 +12,7 @@ from include.errors import ConfigurationError
 from include.integration import Changes, Integration, Rows, Slots
 from include.mappings.loader import check_all, feeds, load_feed
 from include.mappings.schemas import schema_for, slugs
+from include.platform.mailer.addressees import page_of
 from include.settings import PROJECT_ROOT
 from tests.support.declarations import dag_files, declaration_in, declared
 
@@ -57,6 +58,15 @@ def test_the_page_says_what_everybody_asks(slug):
     assert status in {"vendor-documented", "community-observed", "default-unconfirmed"}
     assert status == schema_for(slug).status
     assert len(page.split("**If it fails**", 1)[1].split()) > 10
+
+
+def test_mails_say_what_the_page_says_of_the_partner_and_of_doing_nothing(slug):
+    found = page_of(slug)
+    assert found.title == declared(slug).title
+    assert found.partner
+    assert found.contact
+    assert len(found.otherwise.split()) > 10
+    assert found.otherwise.endswith(".")
 
 
 def test_the_schema_agrees_with_itself(slug):

@@ -26,6 +26,7 @@ from include.run.explain import explain_slot
 from include.settings import PROJECT_ROOT
 from tests.support.exchange import exported
 from tests.support.receiver import KronosReceiver
+from tests.support.told import CLOSED, Failing, kill_tasks_until_over
 from tests.support.whole_platform import WholePlatform, environment, make_run_command, wait_until
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ NOW = "2026-03-04T15:00:00+00:00"  # in the pay period of 1 to 14 March; the clo
 ON_CALL, SECOND, KRONOS = "epic_on_call_finder", "night_call", "kronos_workforce_dimensions"
 BROKEN = "epic_on_call_finder_east"  # so broken that only its name says whose Dag it is
 FOLDERS = {ON_CALL: ON_CALL, SECOND: "night_finder_files", KRONOS: KRONOS}
+NIGHT = "night.admins@example.org"
 SELDOM = "0 0 29 2 *"  # no run of Airflow's own comes in between, except for the feeds that keep "every five minutes"
 TASKS = ["extract", "validate", "transform", "deliver"]
 COUNTS = ["extracted", "delivered", "pending", "excluded", "rejected"]
@@ -71,6 +73,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePlatform
     assert SELDOM in shipped
     kronos = mappings / f"{KRONOS}.yaml"
     kronos.write_text(kronos.read_text("utf-8").replace("0 2 * * *", SELDOM), "utf-8")
+    shipped = shipped.replace("schedule.admins@example.org", NIGHT)  # the second feed's own people
     (mappings / f"{SECOND}.yaml").write_text(f"{shipped}\ndestination: {{folder: /{FOLDERS[SECOND]}}}\n", "utf-8")
     (mappings / f"{BROKEN}.yaml").write_text(f"integration: {ON_CALL}\nwindow: {{past_days: 1\nschedule: [\n", "utf-8")
     whole = WholePlatform(folder / "var", mappings, NOW)
@@ -234,6 +237,36 @@ def test_a_port_in_use_and_a_second_start_are_one_clear_line(platform, tmp_path)
             assert "Traceback" not in ended.stdout
 
 
+def test_support_staff_has_a_mail_about_each_thing_that_must_be_mended(platform):
+    """The demo hospital has its faults: IDs that are missing or wrong, assignments without a mapping, a broken feed."""
+    admins, nobody_else = "schedule.admins@example.org", "callboard.admins@example.org"
+    expected = {
+        (ON_CALL, "id_matching", admins),
+        (ON_CALL, "mapping", admins),
+        (SECOND, "id_matching", NIGHT),
+        (SECOND, "mapping", NIGHT),
+        (KRONOS, "id_matching", admins),
+        (KRONOS, "mapping", admins),
+        (BROKEN, "mapping", nobody_else),
+    }
+    wait_until(lambda: len(platform.mails()) >= len(expected), 30, "the mails of the first round")
+    mails = platform.mails()
+    assert {(mail["X-Callboard-Feed"], mail["X-Callboard-Class"], str(mail["X-RcptTo"])) for mail in mails} == expected
+    assert [mail["X-Callboard-State"] for mail in mails] == ["open"] * len(expected)
+    url = f"http://127.0.0.1:{platform.port}/dags/"
+    for mail in mails:
+        feed, body = mail["X-Callboard-Feed"], mail.get_body().get_content()
+        assert f"{url}{feed}/runs/" in body
+        listed = [attachment.get_content().splitlines() for attachment in mail.iter_attachments()]
+        if feed != BROKEN:
+            [[_, *lines]] = listed
+            decided = decisions(platform, feed, platform.summary()[feed]["run_id"])
+            assert {decided[line.split(",")[0]][0] for line in lines} == {"rejected"}
+            assert f"{len(lines)} slot" in str(mail["Subject"])
+    held = platform.control("/_state", of="mail")
+    assert {(mail["feed"], mail["class"]) for mail in held} == {(feed, kind) for feed, kind, _ in expected}
+
+
 # It is used: runs, edits, imports, and the commands.
 
 
@@ -328,6 +361,31 @@ def test_rebaseline_sends_everything_again_under_a_new_name(platform):
     for file in files:  # from here on this is all that the partner starts from
         file.unlink()
     assert partner_holds(platform) == held == should_hold(platform, row["run_id"])
+
+
+def test_a_task_that_is_killed_on_every_try_is_one_incident_and_one_mail_whatever_the_mail_server_says(platform):
+    """Airflow runs no callback of a killed task; and the mail server does not take the second feed's mails for now."""
+    platform.control("/_faults", [{"match": f"^RCPT /{NIGHT}", "status": 451, "times": 10**6}], of="mail")
+    platform.control("/_faults", CLOSED)
+    first, second = runs = [Failing(platform, ON_CALL), Failing(platform, SECOND)]
+    for run in runs:
+        run.begin()
+    assert kill_tasks_until_over(runs, 180) >= 4, "two tries of both were killed"
+    for run in runs:
+        wait_until(run.incidents, 60, "the incident")
+        assert [kind for _, kind in run.incidents()] == ["failed"]
+    wait_until(first.mails, 30, "the mail about the first feed")
+    assert second.mails() == []
+    platform.control("/_faults", [], of="mail")
+    wait_until(second.mails, 60, "the mail about the second feed")
+
+    platform.control("/_faults", [])
+    for run in runs:
+        assert platform.callboard("run", run.feed)[0] == 0
+        wait_until(lambda run=run: len(run.mails()) == 2, 60, "the mail that it is over")
+        assert [mail["X-Callboard-State"] for mail in run.mails()] == ["open", "closed"]
+        assert run.mails()[1]["References"] == run.mails()[0]["Message-ID"]
+        assert len(run.incidents()) == 1
 
 
 def test_mappings_check_names_the_broken_feed_alone(platform):

@@ -13,7 +13,10 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.policy import default as email_policy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +28,7 @@ from tests.conftest import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from email.message import EmailMessage
 
 READY = "Running. Ctrl-C"
 START_SECONDS = 300
@@ -187,15 +191,47 @@ class WholePlatform:
             found: dict[str, Any] = answer.raise_for_status().json()
             return found
 
-    def control(self, path: str, faults: Iterable[dict[str, Any]] | None = None) -> Any:
-        """Ask the control side of the sandbox's SFTP server, or set its faults."""
-        url = self.access["sandbox"]["sftp"]["control"] + path
+    def control(self, path: str, faults: Iterable[dict[str, Any]] | None = None, *, of: str = "sftp") -> Any:
+        """Ask the control side of a server of the sandbox, or set its faults."""
+        url = self.access["sandbox"][of]["control"] + path
         answer = httpx.get(url, trust_env=False) if faults is None else httpx.post(url, json=faults, trust_env=False)
         return answer.raise_for_status().json()
+
+    def mails(self, **headers: str) -> list[EmailMessage]:
+        """The mails that left so far and say this of themselves (``feed=``, ``state=``, ...), the oldest first."""
+        files = sorted((self.var / "mail").glob("*.eml"))
+        found = [message_from_bytes(file.read_bytes(), policy=email_policy) for file in files]
+        return [mail for mail in found if all(mail[f"X-Callboard-{name}"] == headers[name] for name in headers)]  # type: ignore[misc]
+
+    def program(self, name: str) -> int:
+        """The process number of a program of config/supervisord.conf; 0 while it does not run."""
+        word = f"SUPERVISOR_PROCESS_NAME={name}".encode()
+        for pid in self.processes():
+            try:
+                if word in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") and os.getpgid(pid) == pid:
+                    return pid
+            except OSError:  # ended meanwhile
+                continue
+        return 0
+
+    def clients_of(self, port: int) -> list[int]:
+        """The platform's processes that have a connection to a port of this machine open: tasks that deliver."""
+        listed = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
+        inodes = {f"socket:[{words[9]}]" for words in listed if words[2].endswith(f":{port:04X}") and words[3] == "01"}
+        return [pid for pid in self.processes() if inodes & _open_files(pid)]
 
     def delivered_files(self, folder: str) -> list[Path]:
         """What lies in a folder at the partner's, hidden and half files included."""
         return sorted((self.var / "sftp" / folder).iterdir())
+
+
+def _open_files(pid: int) -> set[str]:
+    found = set()
+    with suppress(OSError):  # it ended meanwhile
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                found.add(os.readlink(entry))  # noqa: PTH115 - no path: socket:[...]
+    return found
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
