@@ -112,7 +112,7 @@ def _guard(guard: Mapping[str, Any]) -> str:
 
 
 def _cause(cause: Mapping[str, Any]) -> str:
-    said = str(cause.get("detail") or cause.get("cause", "")).replace("_", " ").rstrip(".")
+    said = (str(cause.get("detail") or "") or str(cause.get("cause", "")).replace("_", " ")).rstrip(".")
     number = f" ({count(int(cause['count']), 'slot')})" if cause.get("count") is not None else ""
     return f"Probable cause: {said}{number}."
 

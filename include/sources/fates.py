@@ -45,11 +45,12 @@ _FATES = """
     FROM gone WHERE department_id IS NOT NULL AND department IS NULL GROUP BY 2
     UNION ALL
     SELECT 'slots_deleted',
-           coalesce('Deleted in ' || department || ' by ' || changed_by || ' at '
-                    || to_char(changed_at, 'YYYY-MM-DD HH24:MI') || ' UTC.',
+           coalesce('Deleted by ' || changed_by || ' at ' || to_char(changed_at, 'YYYY-MM-DD HH24:MI') || ' UTC, in '
+                    || CASE WHEN count(DISTINCT department) > 3 THEN count(DISTINCT department) || ' departments.'
+                            ELSE string_agg(DISTINCT department, ', ') || '.' END,
                     'Deleted; the change log no longer says by whom.'),
            count(*)
-    FROM gone WHERE department IS NOT NULL OR department_id IS NULL GROUP BY 2
+    FROM gone WHERE department IS NOT NULL OR department_id IS NULL GROUP BY changed_by, changed_at
 """
 
 

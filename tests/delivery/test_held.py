@@ -105,7 +105,8 @@ def test_two_fifths_of_the_slots_gone_are_held_until_they_are_back(guarded, part
     assert {cause["cause"] for cause in causes} == {"slots_deleted"}
     assert sum(cause["count"] for cause in causes) == len(gone)
     for cause in causes:  # by which database user, and when
-        assert re.fullmatch(r"Deleted in (Card|Surg) by \w+ at 20\d\d-\d\d-\d\d \d\d:\d\d UTC\.", cause["detail"])
+        said = r"Deleted by \w+ at 20\d\d-\d\d-\d\d \d\d:\d\d UTC, in (Card|Surg|Card, Surg)\."
+        assert re.fullmatch(said, cause["detail"])
     assert file.read_bytes() == before
     assert partner_server.get("/_requests")[seen:] == []  # not even a login
     assert head(guarded, EPIC) == head_before
