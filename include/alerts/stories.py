@@ -132,6 +132,7 @@ def _runs(notice: Notice) -> Story:
         notice,
         faults=count(int(facts.get("fault_count") or len(faults)), "fault"),
         addresses=count(len(addresses), "address", "addresses"),
+        paused="It is switched off in Airflow, and does not run." if facts.get("paused") else "",
         no_delivery=f"no delivery since {last[0][1]}" if facts.get("last_good_at") else "it has never delivered",
     )
     failed = (("Failed runs", f"{notice.occurrences:,}"),) if notice.occurrences > 1 and notice.kind != "stale" else ()

@@ -134,6 +134,7 @@ OPEN = {
     "failed_data": about("failed", "data", **refused("Of 9 slots, 1 is not accounted for.", "report this")),
     "failed_unexpected": about("failed", "unexpected", error={"name": "ZeroDivisionError"}, title="", partner=""),
     "stale": about("stale", "late", run_id=None),
+    "stale_paused": about("stale", "late", run_id=None, paused=True),
     "stale_never": about("stale", "late", run_id=None, last_good_at=None),
     "address": about(
         "mapping",

@@ -154,6 +154,7 @@ def test_how_a_server_says_goodbye_does_not_matter() -> None:
         assert hand_over(settings, "a@example.org").served == ("a@example.org",)
 
 
+@pytest.mark.timeout(60)
 def test_a_server_that_drips_is_left_after_some_waits(catcher: MailCatcher) -> None:
     """Each byte comes in time; the whole would take for ever."""
     with dripping() as port:
