@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.mappings.loader import feeds
-from include.mappings.schemas import schema_for
+from include.mappings.schemas import schema_for, slugs
 
 if TYPE_CHECKING:
     from include.mappings.schema import MappingSchema
@@ -66,7 +66,8 @@ def written() -> dict[Path, str]:
 
 
 def _dag_files() -> list[Path]:
-    return sorted((ROOT / "dags").glob("[!_]*.py"))
+    """The Dag files of integrations; others serve the platform itself and have no mapping."""
+    return sorted(file for file in (ROOT / "dags").glob("[!_]*.py") if file.stem in slugs())
 
 
 def _demoted(page: str) -> str:

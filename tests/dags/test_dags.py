@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include import errors
+from include.housekeeping.periods import VARIABLES
 from include.mappings.loader import feeds
 from include.mappings.schemas import schema_for
 from include.settings import PROJECT_ROOT
 from tests.support.dag_parsing import parse
-from tests.support.declarations import dag_files, declared
+from tests.support.declarations import PLATFORM_DAGS, dag_files, declared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,11 +68,15 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
         {"mappings": str(path), "asked_for": a_feed_of(name.removeprefix("asked for: ")) if "asked" in name else None}
         for name, path in cases.items()
     ]
-    return dict(zip(cases, parse(folder / "home", *given), strict=True))
+    found = dict(zip(cases, parse(folder / "home", *given), strict=True))
+    for case in found.values():
+        case["platform"] = {name: case["dags"].pop(name) for name in PLATFORM_DAGS & set(case["dags"])}
+    return found
 
 
 @pytest.fixture(scope="module")
 def demo(parsed: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The Dags of the demo hospital's feeds."""
     dags: dict[str, Any] = parsed["demo"]["dags"]
     return dags
 
@@ -184,6 +189,32 @@ def test_a_task_process_builds_only_the_dag_that_is_asked_for(parsed, slug):
     found = parsed[f"asked for: {slug}"]
     assert set(found["dags"]) == {a_feed_of(slug)}
     assert found["import_errors"] == {}
+
+
+def test_the_platforms_own_dags_are_there_whatever_the_mappings_say(parsed):
+    for name, case in parsed.items():
+        expected = set() if name.startswith("asked for") else {"housekeeping"}
+        assert set(case["platform"]) == expected, name
+
+
+def test_housekeeping_comes_at_night_and_its_parts_do_not_wait_for_each_other(parsed):
+    dag = parsed["demo"]["platform"]["housekeeping"]
+    assert dag["schedule"] == ["30 3 * * *", "UTC"]
+    assert (dag["catchup"], dag["max_active_runs"], dag["starts"]) == (False, 1, None)  # and not when it is first seen
+    assert {task["id"]: task["after"] for task in dag["tasks"]} == {
+        "ledger": [],
+        "artifacts": ["ledger"],
+        "change_log": [],
+        "airflow_tables": [],
+        "task_logs": [],
+    }
+    for task in dag["tasks"]:
+        assert task["doc"]
+        assert f"`{task['id']}`" in dag["doc"]
+        assert (task["retries"], task["timeout_s"]) == (1, 3600)
+    for variable, _, _ in VARIABLES.values():
+        assert variable in dag["doc"]
+    assert (dag["params"]["dry_run"]["type"], dag["params"]["dry_run"]["default"]) == ("boolean", False)
 
 
 def test_parsing_loads_nothing_heavy(parsed):

@@ -77,6 +77,7 @@ def _described(dag: Any) -> dict[str, Any]:
         "max_active_runs": dag.max_active_runs,
         "schedule": [getattr(dag.timetable, "expression", None), str(getattr(dag.timetable, "timezone", None))],
         "params": {name: _param(dag.params.get_param(name)) for name in dag.params},
+        "starts": dag.start_date and str(dag.start_date),
         "tells_of_failures": bool(dag.has_on_failure_callback or dag.on_failure_callback),
         "tasks": [_task(task) for task in dag.topological_sort()],
     }
@@ -95,7 +96,9 @@ def _task(task: Any) -> dict[str, Any]:
         "retries": task.retries,
         "retry_delay_s": task.retry_delay.total_seconds(),
         "timeout_s": task.execution_timeout.total_seconds() if task.execution_timeout else None,
-        "after_errors": {name: _action(task, error) for name, error in _error_classes().items()},
+        "after_errors": {name: _action(task, error) for name, error in _error_classes().items()}
+        if task.retry_policy
+        else {},
     }
 
 

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from include.integration import Integration
 
 DAGS = PROJECT_ROOT / "dags"
+#: Dag files that declare no integration: their Dags serve the platform itself.
+PLATFORM_DAGS = frozenset({"housekeeping"})
 
 
 def dag_files() -> dict[str, Path]:
-    """Every Dag file by its name without the ending: the catalog."""
-    return {file.stem: file for file in sorted(DAGS.glob("[!_.]*.py"))}
+    """The Dag file of each integration by its name without the ending: the catalog."""
+    return {file.stem: file for file in sorted(DAGS.glob("[!_.]*.py")) if file.stem not in PLATFORM_DAGS}
 
 
 @cache
