@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
 import re
 import shutil
 import socket
@@ -43,6 +44,7 @@ FOLDERS = {ON_CALL: ON_CALL, SECOND: "night_finder_files", KRONOS: KRONOS}
 NIGHT = "night.admins@example.org"
 SELDOM = "0 0 29 2 *"  # no run of Airflow's own comes in between, except for the feeds that keep "every five minutes"
 TASKS = ["extract", "validate", "transform", "deliver"]
+HOUSEKEEPING = "housekeeping"
 COUNTS = ["extracted", "delivered", "pending", "excluded", "rejected"]
 EXPLAINED = {"slot_id", "outcome", "reason", "fix", "owner", "run_id"}
 
@@ -449,6 +451,88 @@ def test_no_log_and_no_table_of_airflow_tells_of_a_person(platform):
     assert sum(ON_CALL in text for text in told.values()) > 5  # it looks where something is said
     assert hits(told, secrets) == set()
     assert ("a log", secrets[0]) in hits({"a log": f'{{"event": "sent {secrets[0]}"}}'}, secrets)
+
+
+def test_nothing_in_the_state_directory_is_open_to_others(platform):
+    """Two folders may be passed through, not listed: where root runs the platform, PostgreSQL is another account."""
+    passages = {platform.var, platform.var / "postgres"}
+    open_to_others = {}
+    for path in [platform.var, *platform.var.rglob("*")]:
+        mode = 0 if path.is_symlink() else stat.S_IMODE(path.stat().st_mode) & 0o077
+        if mode & ~(0o011 if path in passages and os.geteuid() == 0 else 0):
+            open_to_others[path] = oct(mode)
+    assert open_to_others == {}
+    assert (platform.var / "artifacts").is_dir()
+    assert (platform.var / "airflow" / "logs").is_dir()
+
+
+def test_housekeeping_removes_what_is_old_and_nothing_that_the_next_deliveries_need(platform):
+    assert HOUSEKEEPING not in platform.summary()
+    assert HOUSEKEEPING not in platform.printed
+    dag = platform.airflow("GET", f"/dags/{HOUSEKEEPING}")
+    assert (dag["is_paused"], dag["has_import_errors"]) == (False, False)
+    logs = age_everything(platform)
+    airflow = platform.environment_of_a_process("CALLBOARD_AIRFLOW_DSN")
+    [(kept_log,)] = platform.sql(
+        "schedule_dsn", "SELECT count(*) FROM change_logs WHERE changed_at > now() - '1 y'::interval"
+    )
+    heads = {sha256 for (sha256,) in platform.sql("ledger_dsn", "SELECT snapshot FROM head")}
+
+    run = platform.airflow("POST", f"/dags/{HOUSEKEEPING}/dagRuns", json={"logical_date": None})
+    path = f"/dags/{HOUSEKEEPING}/dagRuns/{run['dag_run_id']}"
+    wait_until(lambda: state_of(platform, path) in ("success", "failed"), 300, "housekeeping")
+    tasks = platform.airflow("GET", f"{path}/taskInstances")["task_instances"]
+    assert {task["state"] for task in tasks} == {"success"}
+
+    left = platform.sql("ledger_dsn", "SELECT stream, count(*) FROM delivery GROUP BY 1")
+    assert dict(left) == {ON_CALL: 1, SECOND: 1, KRONOS: 1}
+    old = "coalesce(finished_at, started_at) < now() - '90 d'::interval"
+    needed = (
+        "run_id IN (SELECT run_id FROM delivery UNION SELECT run_id FROM stream)"
+        " OR finished_at = (SELECT max(finished_at) FROM run AS other WHERE other.feed = run.feed)"
+    )
+    assert platform.sql("ledger_dsn", f"SELECT run_id FROM run WHERE {old} AND NOT ({needed})") == []
+    tables = ("run", "delivery", "delivery_file", "head")
+    spoken_of = platform.sql("ledger_dsn", " UNION ALL ".join(f"SELECT t::text FROM {name} AS t" for name in tables))
+    text = " ".join(row for (row,) in spoken_of)
+    files = {file.name for file in (platform.var / "artifacts" / "sha256").rglob("*") if file.is_file()}
+    assert heads <= files == set(re.findall(r"\b[0-9a-f]{64}\b", text))
+    assert platform.sql("schedule_dsn", "SELECT count(*) FROM change_logs") == [(kept_log,)]
+    assert platform.sql(airflow, "SELECT run_id FROM dag_run WHERE start_date < now() - '40 d'::interval") == []
+    assert platform.sql(airflow, "SELECT count(*) FROM pg_tables WHERE tablename LIKE '%airflow_deleted%'") == [(0,)]
+    assert logs
+    assert [log for log in logs if log.exists()] == []
+
+    for feed, state in ((ON_CALL, "delivered"), (KRONOS, "unchanged")):
+        assert platform.callboard("run", feed)[1]["state"] == state
+        code, row = platform.callboard("resend", feed)
+        assert (code, row["state"]) == (0, "delivered")
+    [(slot,)] = platform.sql("schedule_dsn", "SELECT min(slot_id) FROM schedules")
+    assert platform.callboard("explain", SECOND, "--slot", slot)[0] == 0
+
+
+def age_everything(platform: WholePlatform) -> list[Path]:
+    """Make everything old, but the newest run of each of two feeds; returns the log files of Airflow's old runs."""
+    newest = "(SELECT DISTINCT ON (feed) run_id FROM run WHERE feed IN (%s, %s) ORDER BY feed, started_at DESC)"
+    ages = "started_at = started_at - '100 d'::interval, finished_at = finished_at - '100 d'::interval"
+    platform.sql("ledger_dsn", f"UPDATE run SET {ages} WHERE run_id NOT IN {newest}", ON_CALL, KRONOS)
+    platform.sql("ledger_dsn", "UPDATE delivery SET prepared_at = prepared_at - '100 d'::interval")
+    half = "change_id % 2 = 0"
+    platform.sql("schedule_dsn", f"UPDATE change_logs SET changed_at = changed_at - '500 d'::interval WHERE {half}")
+    for file in (platform.var / "artifacts" / "sha256").rglob("*"):
+        os.utime(file, (0, 0))
+    airflow = platform.environment_of_a_process("CALLBOARD_AIRFLOW_DSN")
+    first = [run_id for (run_id,) in platform.sql(airflow, "SELECT run_id FROM dag_run WHERE dag_id = %s", ON_CALL)][
+        1:3
+    ]
+    ages = "start_date = start_date - '60 d'::interval, end_date = end_date - '60 d'::interval"
+    for table in ("dag_run", "task_instance"):
+        platform.sql(airflow, f"UPDATE {table} SET {ages} WHERE dag_id = %s AND run_id = ANY(%s)", ON_CALL, first)
+    folder = platform.var / "airflow" / "logs" / f"dag_id={ON_CALL}"
+    logs = [file for run_id in first for file in (folder / f"run_id={run_id}").rglob("*.log")]
+    for file in logs:
+        os.utime(file, (0, 0))
+    return logs
 
 
 # Its ends.
