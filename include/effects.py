@@ -17,6 +17,7 @@ Moment = Literal["before", "after"]
 Observer = Callable[[str, Moment], None]
 
 _observer: Observer | None = None
+_inside: list[str] = []  # kept only while somebody observes
 
 
 @contextmanager
@@ -29,8 +30,17 @@ def effect(name: str) -> Iterator[None]:
         yield
         return
     _observer(name, "before")
-    yield
+    _inside.append(name)
+    try:
+        yield
+    finally:
+        _inside.pop()
     _observer(name, "after")
+
+
+def innermost() -> str | None:
+    """The effect that this process is in the middle of, as far as somebody observes; ``None`` between effects."""
+    return _inside[-1] if _inside else None
 
 
 @contextmanager

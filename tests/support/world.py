@@ -57,6 +57,12 @@ class World:
     partner: Path
     runs: int = 0
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the partner's server listens."""
+        details = self.services.connections("any")
+        return details.host, details.port or 22
+
     def run_id(self) -> str:
         self.runs += 1
         return f"run-{self.runs}"
