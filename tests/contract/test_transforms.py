@@ -75,7 +75,7 @@ def test_the_same_input_gives_the_same_answer_and_stays_as_it_was(case):
 def test_every_slot_has_one_decision_with_a_reason_of_its_outcome(case):
     extract, mapping = given(case)
     result = transformed(extract, mapping)
-    assert list(result.decisions.columns) == ["slot_id", "outcome", "reason", "detail"]
+    assert list(result.decisions.columns) == ["slot_id", "outcome", "reason", "detail", "also"]
     assert sorted(result.decisions["slot_id"]) == sorted(extract.slots["slot_id"])
     for decision in result.decisions.itertuples():
         if decision.outcome == "included":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import socket
 import stat
 import subprocess
 from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -23,6 +25,7 @@ import pytest
 from include.artifacts.store import ArtifactStore
 from include.cli.installation import local_services
 from include.database import dispose_engines
+from include.platform.airflow_api import AirflowApi
 from include.run.explain import explain_slot
 from include.settings import PROJECT_ROOT
 from tests.support.exchange import exported
@@ -228,6 +231,27 @@ def test_the_four_tasks_ran_on_airflow(platform, feed):
     assert all(task["try_number"] <= 1 for task in tasks)  # a wrong mapping is not tried again
 
 
+def test_every_run_carries_its_summary_as_a_note(platform):
+    for feed, row in platform.summary().items():
+        run = f"/dags/{feed}/dagRuns/{row['run_id']}"
+        note = wait_until(lambda run=run: ours(platform.airflow("GET", run)["note"]), 60, "the note")
+        assert note.startswith(f"**Callboard: {row['state']}.** ")
+        assert all(f"{row[name]:,} {name}" in note for name in COUNTS[1:])
+        what = row["artifacts"][0].rpartition("/")[2] if feed != BROKEN else f"{BROKEN}.yaml:"
+        assert what in note.replace("\\", "")
+
+
+def test_airflows_api_answers_what_the_watch_asks(platform):
+    with AirflowApi.of_access_file(platform.var / "access.json") as api:
+        assert BROKEN in {run["dag_id"] for run in api.failed_since(datetime(2026, 1, 1, tzinfo=UTC))}
+        assert api.failed_since(datetime(2099, 1, 1, tzinfo=UTC)) == []
+        assert api.paused() == set()
+        platform.airflow("PATCH", f"/dags/{SECOND}", json={"is_paused": True})
+        assert api.paused() == {SECOND}
+        platform.airflow("PATCH", f"/dags/{SECOND}", json={"is_paused": False})
+        assert api.run(SECOND, "no such run") is None
+
+
 def test_a_port_in_use_and_a_second_start_are_one_clear_line(platform, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -267,6 +291,36 @@ def test_support_staff_has_a_mail_about_each_thing_that_must_be_mended(platform)
             assert f"{len(lines)} slot" in str(mail["Subject"])
     held = platform.control("/_state", of="mail")
     assert {(mail["feed"], mail["class"]) for mail in held} == {(feed, kind) for feed, kind, _ in expected}
+
+
+def test_a_watch_on_another_machine_tells_of_dead_programs_and_of_their_return(platform, tmp_path):
+    """The mailer is one of them: what tells of it goes by a path of its own. Airflow says itself how its parts are."""
+    sender, var = "elsewhere@example.org", tmp_path / "another"
+    of_its_own = {"CALLBOARD_VAR": str(var), "CALLBOARD_WATCH_CONFIRM_SECONDS": "0", "CALLBOARD_SMTP_FROM": sender}
+    env = platform.environment_of("watch") | of_its_own
+    dead = {"airflow.triggerer", "mailer"}
+
+    def found() -> set[str]:
+        command = platform.command("watch", "--once")
+        done = subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, check=False)
+        report = json.loads(done.stdout)
+        assert report["acted"]
+        assert report["broken"] == []
+        return {each["key"] for each in report["troubles"]}
+
+    def told() -> list[tuple[str, str]]:
+        mails = [mail for mail in platform.mails() if sender in mail["From"]]
+        return sorted((mail["X-Callboard-State"], str(mail["Subject"]).partition("itself: ")[2]) for mail in mails)
+
+    assert not found() & dead
+    platform.supervisorctl("stop", "airflow:triggerer", "mailer")
+    assert dead <= found()
+    assert dead <= found()
+    platform.supervisorctl("start", "airflow:triggerer", "mailer")
+    wait_until(lambda: not found() & dead, 60, "the programs are back")
+    assert not found() & dead
+    titles = ["Airflow's triggerer does not run", "the mailer does not run"]
+    assert told() == [*(("closed", title) for title in titles), *(("open", title) for title in titles)]
 
 
 # It is used: runs, edits, imports, and the commands.
@@ -522,9 +576,10 @@ def age_everything(platform: WholePlatform) -> list[Path]:
     for file in (platform.var / "artifacts" / "sha256").rglob("*"):
         os.utime(file, (0, 0))
     airflow = platform.environment_of_a_process("CALLBOARD_AIRFLOW_DSN")
-    first = [run_id for (run_id,) in platform.sql(airflow, "SELECT run_id FROM dag_run WHERE dag_id = %s", ON_CALL)][
-        1:3
-    ]
+    first = [
+        run_id
+        for (run_id,) in platform.sql(airflow, "SELECT run_id FROM dag_run WHERE dag_id = %s ORDER BY id", ON_CALL)
+    ][1:3]
     ages = "start_date = start_date - '60 d'::interval, end_date = end_date - '60 d'::interval"
     for table in ("dag_run", "task_instance"):
         platform.sql(airflow, f"UPDATE {table} SET {ages} WHERE dag_id = %s AND run_id = ANY(%s)", ON_CALL, first)
@@ -580,9 +635,12 @@ def test_a_stop_lets_the_running_task_finish_and_leaves_no_process(platform):
     run = platform.airflow("POST", f"/dags/{SECOND}/dagRuns", json={"logical_date": None})["dag_run_id"]
     wait_until(lambda: requests_of(platform, upload) > seen, 60, "the upload")
     assert len(platform.processes()) > 10
+    alarms = [mail for mail in platform.mails() if not mail["X-Callboard-Feed"]]
     platform.process.terminate()
     assert platform.process.wait(timeout=120) == 0
     assert platform.processes() == []
+    assert "The watch ends." in (platform.var / "logs" / "watch.log").read_text("utf-8")
+    assert len([mail for mail in platform.mails() if not mail["X-Callboard-Feed"]]) == len(alarms)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", platform.port))
     row = platform.summary()[SECOND]
@@ -598,6 +656,11 @@ def test_with_once_it_ends_after_the_table_and_says_whether_every_feed_delivered
     states = {feed: words[0] for feed, words in platform.table().items()}
     assert states == {ON_CALL: "delivered", SECOND: "delivered", BROKEN: "delivered", KRONOS: "unchanged"}
     assert platform.printed.index("Stopping") > platform.printed.index(KRONOS)
+
+
+def ours(note: str | None) -> str:
+    """A note that was written by us; else nothing."""
+    return note if note and note.startswith("**Callboard: ") else ""
 
 
 def rows_of(file: Path) -> list[dict[str, str]]:

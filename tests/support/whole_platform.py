@@ -214,6 +214,17 @@ class WholePlatform:
                 continue
         return 0
 
+    def environment_of(self, program: str) -> dict[str, str]:
+        """The whole environment of a program of config/supervisord.conf."""
+        entries = Path(f"/proc/{self.program(program)}/environ").read_bytes().decode().split("\0")
+        return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+
+    def supervisorctl(self, *words: str) -> str:
+        """Start and stop programs, as an operator would; answers what was printed."""
+        command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", "config/supervisord.conf", *words]
+        env = self.environment_of("postgres")
+        return subprocess.run(command, cwd=PROJECT_ROOT, env=env, capture_output=True, text=True, check=True).stdout
+
     def clients_of(self, port: int) -> list[int]:
         """The platform's processes that have a connection to a port of this machine open: tasks that deliver."""
         listed = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
