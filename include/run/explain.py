@@ -92,12 +92,10 @@ def explain_person(services: Services, feed: str, emp_id: str, day: date, when: 
         MappingError, ConfigurationError: the feed never ran.
         StateDamaged: what the run decided cannot be read any more.
     """
-    asked = when or When()
-    explainer = _Explainer.of(services, feed, asked)
-    dsn, at = services.settings.schedule_dsn, explainer.run.started_at
-    held, former = slots_of_person(
-        dsn, emp_id, day, *((at,) if asked.is_past else ()), now=business_time(at) if asked.is_past else None
-    )
+    dsn = services.settings.schedule_dsn
+    explainer = _Explainer.of(services, feed, when or When())
+    at = explainer.run.started_at if explainer.is_past else None
+    held, former = slots_of_person(dsn, emp_id, day, at, now=business_time(at) if at else None)
     if not held and not former and not is_known(dsn, emp_id):
         raise _unknown_person(dsn, emp_id)
     return PersonsDay(explainer.explain([slot.slot_id for slot in held]), former)

@@ -420,9 +420,10 @@ def age_everything(platform: WholePlatform) -> list[Path]:
     for file in (platform.var / "artifacts" / "sha256").rglob("*"):
         os.utime(file, (0, 0))
     airflow = platform.environment_of_a_process("CALLBOARD_AIRFLOW_DSN")
-    first = [run_id for (run_id,) in platform.sql(airflow, "SELECT run_id FROM dag_run WHERE dag_id = %s", ON_CALL)][
-        1:3
-    ]
+    first = [
+        run_id
+        for (run_id,) in platform.sql(airflow, "SELECT run_id FROM dag_run WHERE dag_id = %s ORDER BY id", ON_CALL)
+    ][1:3]
     ages = "start_date = start_date - '60 d'::interval, end_date = end_date - '60 d'::interval"
     for table in ("dag_run", "task_instance"):
         platform.sql(airflow, f"UPDATE {table} SET {ages} WHERE dag_id = %s AND run_id = ANY(%s)", ON_CALL, first)
