@@ -59,7 +59,7 @@ _RUNS = """
     gone AS (
         DELETE FROM run
         WHERE coalesce(finished_at, started_at) < :before
-            AND (stream, run_id) NOT IN (SELECT stream, run_id FROM needed)
+            AND NOT EXISTS (SELECT FROM needed WHERE needed.stream = run.stream AND needed.run_id = run.run_id)
         RETURNING 1
     )
     SELECT count(*) AS run FROM gone
