@@ -81,7 +81,7 @@ class SftpSession(SftpRequests):
         """Write what is missing of ``local`` under a name of its own; ``False`` if something else is there."""
         path = self._path(name)
         there = self._stat(path) is not None
-        begun = self.begun(local, name)
+        begun = self.begun(local, name) if there else 0
         if begun is None:
             return False
         with effect("sftp.upload"), local.open("rb") as source:

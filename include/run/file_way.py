@@ -119,8 +119,9 @@ class Files:
         """Finish the upload of a delivery whose name may hold no other bytes; as it is, where the partner says no."""
         if _place(left.destination) != _place(self._destination()):
             return left
+        session = self.sessions.to(left.destination)  # a login that is refused concerns this run as well
         try:
-            return stage(left, self.claim, self.sessions.to(left.destination), self.services)
+            return stage(left, self.claim, session, self.services)
         except DeliveryRefused:
             return left
 

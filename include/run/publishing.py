@@ -145,7 +145,11 @@ class ByMarker:
 
     def discard(self, file: PayloadFile, local: Path, session: FileSession) -> None:
         """Remove what was written without a marker, and nothing that is not ours."""
-        if session.stat(self._marker(file)) is None and session.begun(local, file.final_name) is not None:
+        if (
+            session.stat(self._marker(file)) is None
+            and local.exists()
+            and session.begun(local, file.final_name) is not None
+        ):
             session.remove(file.final_name)
 
     def _marker(self, file: PayloadFile) -> str:

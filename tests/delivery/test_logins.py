@@ -78,6 +78,19 @@ def test_a_try_that_is_refused_has_logged_in_once_at_most(
         assert deliveries.in_flight(connection, KRONOS) is None
 
 
+@pytest.mark.parametrize("publish", ["rename", "done_marker"])
+def test_a_refused_try_that_finds_a_delivery_begun_has_logged_in_once(
+    known: tuple[World, SftpServer], tmp_path: Path, publish: str
+) -> None:
+    world, server = known
+    world.publish_by(KRONOS, publish)
+    in_child(lambda: world.run(KRONOS), kill_when("sftp.upload", "after"))
+    services, decided, before = wrongly(world, tmp_path, "key"), world.decide(KRONOS), server.logins()
+    with pytest.raises(DeliveryRefused, match="login was refused"):
+        deliver(integration(KRONOS), decided, services)
+    assert server.logins() - before == 1
+
+
 def test_a_try_that_finishes_one_delivery_and_sends_another_logs_in_once(known: tuple[World, SftpServer]) -> None:
     world, server = known
     left = world.decide(KRONOS)
