@@ -51,12 +51,13 @@ class Memory:
         """What a watch knows that never watched."""
         return cls(now, now, now, now - LOOK_BACK, now - LOOK_BACK)
 
-    def begin_round(self, now: datetime, feeds: set[str]) -> None:
-        """Take down that the watch is awake, and which feeds there are."""
+    def begin_round(self, now: datetime, feeds: set[str] | None) -> None:
+        """Take down that the watch is awake, and which feeds there are; None where that could not be read."""
         if now - self.round_at > AWAY:
             self.watching_since = now
         self.round_at = now
-        self.feeds = {feed: self.feeds.get(feed, now) for feed in sorted(feeds)}
+        if feeds is not None:
+            self.feeds = {feed: self.feeds.get(feed, now) for feed in sorted(feeds)}
 
 
 def recall(file: Path, now: datetime) -> Memory:

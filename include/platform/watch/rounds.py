@@ -73,21 +73,18 @@ class Watch:
     def round(self, now: datetime) -> Round:
         """Go round once. ``now`` is aware and never the business clock."""
         done = Round(now)
-        heads = self._try(done, "reading the mappings", self._configured.heads) or ()
-        self._memory.begin_round(now, {head.feed for head in heads})
+        heads = self._try(done, "reading the mappings", self._configured.heads)
+        self._memory.begin_round(now, None if heads is None else {head.feed for head in heads})
         self._look_around(done)
         if self._try(done, "asking the database", lambda: looks.database(done.found, self._dsn)):
             airflow = self._try(done, "asking Airflow", lambda: self._look_at_airflow(done))
-            if airflow and self._acts:
-                self._try(done, "looking for killed runs", lambda: self._record_killed(done, heads))
-            self._try(done, "looking at the feeds", lambda: self._look_at_feeds(done, heads, ask_airflow=bool(airflow)))
+            if heads is not None:  # feeds that cannot be read are not feeds that are gone
+                self._mind_the_feeds(done, heads, airflow=bool(airflow))
             self._try(done, "looking at the mails", lambda: self._look_at_mails(done))
-            if airflow and self._acts:
-                self._try(done, "writing notes", lambda: self._write_notes(heads))
         else:  # its absence says nothing about Airflow's processes
             self._try(done, "asking Airflow", lambda: self._look_at_pages(done))
         if self._acts:
-            self._try(done, "telling people", lambda: self._tell(done, heads))
+            self._try(done, "telling people", lambda: self._tell(done, heads or ()))
             remember(self._file, self._memory)
         return done
 
@@ -133,6 +130,13 @@ class Watch:
             looks.airflow(done.found, {}, self._logs)
         else:
             done.found.looked("api_server")
+
+    def _mind_the_feeds(self, done: Round, heads: tuple[FeedHead, ...], *, airflow: bool) -> None:
+        if airflow and self._acts:
+            self._try(done, "looking for killed runs", lambda: self._record_killed(done, heads))
+        self._try(done, "looking at the feeds", lambda: self._look_at_feeds(done, heads, ask_airflow=airflow))
+        if airflow and self._acts:
+            self._try(done, "writing notes", lambda: self._write_notes(heads))
 
     def _record_killed(self, done: Round, heads: tuple[FeedHead, ...]) -> None:
         feeds = {head.feed for head in heads}

@@ -444,9 +444,16 @@ def test_beside_another_it_only_looks(watched: Watched) -> None:
 
 
 def test_mappings_that_cannot_be_read_stop_neither_looks_nor_mails(watched: Watched, tmp_path: Path) -> None:
+    with watched.installation.services.ledger("incident") as connection:
+        incidents.observe(connection, FEED, "stale", facts={"what": "late"})
+    watched.delivers = False
+    watched.installation.sql("UPDATE run SET finished_at = finished_at - interval '1 day'")
+    watched.round()
     watched.installation.services.settings.mappings.rename(tmp_path / "elsewhere")
     watched.installation.airflow.states["scheduler"] = "unhealthy"
-    watched.round()
-    done = watched.round(1.5)
+    watched.round(1)
+    done = watched.round(2.5)
     assert done.broken == ["reading the mappings"]
     assert [state for state, _ in watched.news()] == ["open"]
+    with transaction(watched.installation.services.settings.ledger_dsn) as connection:
+        assert [each.feed for each in incidents.open_incidents(connection)] == [FEED]  # it is late all the same
