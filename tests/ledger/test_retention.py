@@ -130,12 +130,12 @@ def test_each_stream_keeps_its_own_last_and_orders_stay_on_record(database):
 
 
 def test_a_delivery_that_another_table_refers_to_stays(database):
-    """A table of tomorrow (approvals, incidents) keeps what it speaks of, and does not make housekeeping fail."""
+    """A table of a later release keeps what it speaks of, and does not make housekeeping fail."""
     with transaction(database.ledger_dsn) as connection:
-        connection.exec_driver_sql("CREATE TABLE approval (of_delivery bigint REFERENCES delivery)")
+        connection.exec_driver_sql("CREATE TABLE tomorrow (of_delivery bigint REFERENCES delivery)")
         insert(connection, "stream", stream="feed", feed="feed", fence=1, run_id="r9")
         approved, other, _ = (a_delivery(connection, "feed", "r", "COMMITTED", 300, seq=seq) for seq in (1, 2, 3))
-        insert(connection, "approval", of_delivery=approved)
+        insert(connection, "tomorrow", of_delivery=approved)
         forget_rows(connection, BEFORE)
         left = rows(connection, "SELECT delivery_id FROM delivery")
         assert approved in left
