@@ -30,7 +30,6 @@ from include.run.explain import explain_slot
 from include.settings import PROJECT_ROOT
 from tests.support.exchange import exported
 from tests.support.receiver import KronosReceiver
-from tests.support.told import CLOSED, Failing, kill_tasks_until_over
 from tests.support.whole_platform import START_SECONDS, WholePlatform, environment, make_run_command, wait_until
 
 if TYPE_CHECKING:
@@ -460,31 +459,6 @@ def test_a_new_layout_is_approved_by_airflows_user(platform):
     assert platform.sql("ledger_dsn", "SELECT approved_by, used_by FROM approval") == [(user, row["run_id"])]
 
 
-def test_a_task_that_is_killed_on_every_try_is_one_incident_and_one_mail_whatever_the_mail_server_says(platform):
-    """Airflow runs no callback of a killed task; and the mail server does not take the second feed's mails for now."""
-    platform.control("/_faults", [{"match": f"^RCPT /{NIGHT}", "status": 451, "times": 10**6}], of="mail")
-    platform.control("/_faults", CLOSED)
-    first, second = runs = [Failing(platform, ON_CALL), Failing(platform, SECOND)]
-    for run in runs:
-        run.begin()
-    assert kill_tasks_until_over(runs, 180) >= 4, "two tries of both were killed"
-    for run in runs:
-        wait_until(run.incidents, 60, "the incident")
-        assert [kind for _, kind in run.incidents()] == ["failed"]
-    wait_until(first.mails, 30, "the mail about the first feed")
-    assert second.mails() == []
-    platform.control("/_faults", [], of="mail")
-    wait_until(second.mails, 60, "the mail about the second feed")
-
-    platform.control("/_faults", [])
-    for run in runs:
-        assert platform.callboard("run", run.feed)[0] == 0
-        wait_until(lambda run=run: len(run.mails()) == 2, 60, "the mail that it is over")
-        assert [mail["X-Callboard-State"] for mail in run.mails()] == ["open", "closed"]
-        assert run.mails()[1]["References"] == run.mails()[0]["Message-ID"]
-        assert len(run.incidents()) == 1
-
-
 def test_mappings_check_names_the_broken_feed_alone(platform):
     code, checked = platform.callboard("mappings", "check")
     assert code == 1
@@ -546,7 +520,7 @@ def test_housekeeping_removes_what_is_old_and_nothing_that_the_next_deliveries_n
         " OR finished_at = (SELECT max(finished_at) FROM run AS other WHERE other.feed = run.feed)"
     )
     assert platform.sql("ledger_dsn", f"SELECT run_id FROM run WHERE {old} AND NOT ({needed})") == []
-    tables = ("run", "delivery", "delivery_file", "head")
+    tables = ("run", "delivery", "delivery_file", "head", "approval", "incident")
     spoken_of = platform.sql("ledger_dsn", " UNION ALL ".join(f"SELECT t::text FROM {name} AS t" for name in tables))
     text = " ".join(row for (row,) in spoken_of)
     files = {file.name for file in (platform.var / "artifacts" / "sha256").rglob("*") if file.is_file()}
