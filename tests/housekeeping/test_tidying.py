@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import random
 import signal
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from include.effects import observed_by
+from include.errors import DeliveryHeld
 from include.housekeeping.periods import Periods
 from include.housekeeping.tidying import tidy_artifacts, tidy_change_log, tidy_ledger
 from include.ledger import deliveries
@@ -112,7 +114,8 @@ def test_whatever_happens_nothing_that_is_needed_is_removed(world, seed, monkeyp
                 edit(world, dice)
             case "run":
                 edit(world, dice)
-                world.run(dice.choice((KRONOS, EPIC)))
+                with suppress(DeliveryHeld):  # a clock on which nobody is on call: a guard keeps the last file
+                    world.run(dice.choice((KRONOS, EPIC)))
                 receiver.collect()
             case "killed run":
                 edit(world, dice)
@@ -137,7 +140,8 @@ def test_whatever_happens_nothing_that_is_needed_is_removed(world, seed, monkeyp
     resends(world, receiver)
     tidy(world)
     equals_the_store(world, receiver)
-    world.run(EPIC)
+    with suppress(DeliveryHeld):
+        world.run(EPIC)
     assert removed > 5
     assert explain_slot(world.services, EPIC, any_slot(world)).run_id
 
