@@ -125,14 +125,14 @@ def test_a_partner_that_does_as_it_is_told_holds_what_is_wanted(tmp_path, pair, 
 def test_a_partner_that_holds_nothing_gets_everything_once(tmp_path, wanted):
     target = tmp_path / "operations.parquet"
     plan = plan_rows(None, write(wanted, tmp_path / "wanted.parquet"), target)
-    assert plan == RowsPlan(adds=len(wanted), updates=0, deletes=0, unchanged=0, refused=0, expired=())
+    assert plan == RowsPlan(adds=len(wanted), updates=0, changed=0, deletes=0, unchanged=0, refused=0, expired=())
     write_acknowledged(
         ((row["key"], row["slot_id"], row["record_sha256"], None, {}) for row in read(target)),
         tmp_path / "ack.parquet",
         ["stop_utc"],
     )
     again = plan_rows(tmp_path / "ack.parquet", tmp_path / "wanted.parquet", target)
-    assert again == RowsPlan(adds=0, updates=0, deletes=0, unchanged=len(wanted), refused=0, expired=())
+    assert again == RowsPlan(adds=0, updates=0, changed=0, deletes=0, unchanged=len(wanted), refused=0, expired=())
     assert read(target) == []
 
 
