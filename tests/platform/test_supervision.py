@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 import time
@@ -13,7 +14,7 @@ import pytest
 from include.errors import ConfigurationError
 from include.platform.leftovers import MARK, end_at_once, platform_processes
 from include.platform.state import State, prepare_state
-from include.platform.supervision import Supervision
+from include.platform.supervision import CONFIGURATION, Supervision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +36,8 @@ with open({log!r}, "a") as log:
     log.write(os.environ["SUPERVISOR_PROCESS_NAME"] + " started\\n")
 time.sleep(300)
 """
-ON_DEMAND = ("api-server", "airflow:scheduler", "airflow:dag-processor", "airflow:triggerer")
+AT_ONCE = ("postgres", "sandbox-mail", "sandbox-sftp")
+ON_DEMAND = ("mailer", "api-server", "airflow:scheduler", "airflow:dag-processor", "airflow:triggerer", "watch")
 
 
 @pytest.fixture
@@ -61,8 +63,7 @@ def supervise(state: State) -> Iterator[Callable[..., Supervision]]:
             "CALLBOARD_VAR": str(state.var),
             "CALLBOARD_SOCKET": str(state.socket()),
             "CALLBOARD_POSTGRES_COMMAND": postgres.format(program=f"'{program}'"),
-            "CALLBOARD_SFTP_PORT": "1",
-            "CALLBOARD_SFTP_CONTROL_PORT": "2",
+            **dict.fromkeys(re.findall(r"ENV_(CALLBOARD_\w+_PORT)", CONFIGURATION.read_text("utf-8")), "1"),
         }
         supervision = Supervision(environment, state.socket(), state.logs)
         started.append(supervision)
@@ -90,19 +91,23 @@ def test_stop_order_lets_tasks_report_and_the_database_go_last(
     state: State, supervise: Callable[..., Supervision]
 ) -> None:
     supervision = supervise()
-    wait_for(lambda: len(lines(state)) == 2)
-    assert sorted(lines(state)) == ["postgres started", "sandbox-sftp started"]
+    wait_for(lambda: len(lines(state)) == len(AT_ONCE))
+    assert sorted(lines(state)) == [f"{program} started" for program in AT_ONCE]
     for program in ON_DEMAND:
         supervision.start(program)
         supervision.start(program)  # asking twice is harmless
-    wait_for(lambda: len(lines(state)) == 6)
+    started = len(AT_ONCE + ON_DEMAND)
+    wait_for(lambda: len(lines(state)) == started)
     supervision.require_alive()
 
     supervision.ask_to_stop()
     wait_for(lambda: not supervision.alive)
-    ended = lines(state)[6:]
-    assert sorted(ended[:3]) == ["dag-processor SIGTERM", "scheduler SIGTERM", "triggerer SIGTERM"]
-    assert ended[3:] == ["api-server SIGTERM", "sandbox-sftp SIGTERM", "postgres SIGINT"]
+    ended = lines(state)[started:]
+    assert ended[0] == "watch SIGTERM"
+    assert sorted(ended[1:4]) == ["dag-processor SIGTERM", "scheduler SIGTERM", "triggerer SIGTERM"]
+    assert ended[4:6] == ["api-server SIGTERM", "mailer SIGTERM"]
+    assert sorted(ended[6:8]) == ["sandbox-mail SIGTERM", "sandbox-sftp SIGTERM"]
+    assert ended[8:] == ["postgres SIGINT"]
     assert platform_processes(str(state.var)) == []
     assert supervision.states() == {}
 

@@ -16,6 +16,7 @@ import socket
 import stat
 import subprocess
 from collections import Counter
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -499,37 +500,44 @@ def test_housekeeping_removes_what_is_old_and_nothing_that_the_next_deliveries_n
     assert HOUSEKEEPING not in platform.printed
     dag = platform.airflow("GET", f"/dags/{HOUSEKEEPING}")
     assert (dag["is_paused"], dag["has_import_errors"]) == (False, False)
-    logs = age_everything(platform)
-    airflow = platform.environment_of_a_process("CALLBOARD_AIRFLOW_DSN")
-    [(kept_log,)] = platform.sql(
-        "schedule_dsn", "SELECT count(*) FROM change_logs WHERE changed_at > now() - '1 y'::interval"
-    )
-    heads = {sha256 for (sha256,) in platform.sql("ledger_dsn", "SELECT snapshot FROM head")}
+    with no_run_by_the_clock(platform, ON_CALL):  # it would use content of now, which is made old below
+        logs = age_everything(platform)
+        airflow = platform.environment_of_a_process("CALLBOARD_AIRFLOW_DSN")
+        [(kept_log,)] = platform.sql(
+            "schedule_dsn", "SELECT count(*) FROM change_logs WHERE changed_at > now() - '1 y'::interval"
+        )
+        heads = {sha256 for (sha256,) in platform.sql("ledger_dsn", "SELECT snapshot FROM head")}
 
-    run = platform.airflow("POST", f"/dags/{HOUSEKEEPING}/dagRuns", json={"logical_date": None})
-    path = f"/dags/{HOUSEKEEPING}/dagRuns/{run['dag_run_id']}"
-    wait_until(lambda: state_of(platform, path) in ("success", "failed"), 300, "housekeeping")
-    tasks = platform.airflow("GET", f"{path}/taskInstances")["task_instances"]
-    assert {task["state"] for task in tasks} == {"success"}
+        run = platform.airflow("POST", f"/dags/{HOUSEKEEPING}/dagRuns", json={"logical_date": None})
+        path = f"/dags/{HOUSEKEEPING}/dagRuns/{run['dag_run_id']}"
+        wait_until(lambda: state_of(platform, path) in ("success", "failed"), 300, "housekeeping")
+        tasks = platform.airflow("GET", f"{path}/taskInstances")["task_instances"]
+        assert {task["state"] for task in tasks} == {"success"}
 
-    left = platform.sql("ledger_dsn", "SELECT stream, count(*) FROM delivery GROUP BY 1")
-    assert dict(left) == {ON_CALL: 1, SECOND: 1, KRONOS: 1}
-    old = "coalesce(finished_at, started_at) < now() - '90 d'::interval"
-    needed = (
-        "run_id IN (SELECT run_id FROM delivery UNION SELECT run_id FROM stream)"
-        " OR finished_at = (SELECT max(finished_at) FROM run AS other WHERE other.feed = run.feed)"
-    )
-    assert platform.sql("ledger_dsn", f"SELECT run_id FROM run WHERE {old} AND NOT ({needed})") == []
-    tables = ("run", "delivery", "delivery_file", "head", "approval", "incident")
-    spoken_of = platform.sql("ledger_dsn", " UNION ALL ".join(f"SELECT t::text FROM {name} AS t" for name in tables))
-    text = " ".join(row for (row,) in spoken_of)
-    files = {file.name for file in (platform.var / "artifacts" / "sha256").rglob("*") if file.is_file()}
-    assert heads <= files == set(re.findall(r"\b[0-9a-f]{64}\b", text))
-    assert platform.sql("schedule_dsn", "SELECT count(*) FROM change_logs") == [(kept_log,)]
-    assert platform.sql(airflow, "SELECT run_id FROM dag_run WHERE start_date < now() - '40 d'::interval") == []
-    assert platform.sql(airflow, "SELECT count(*) FROM pg_tables WHERE tablename LIKE '%airflow_deleted%'") == [(0,)]
-    assert logs
-    assert [log for log in logs if log.exists()] == []
+        left = platform.sql("ledger_dsn", "SELECT stream, count(*) FROM delivery GROUP BY 1")
+        assert dict(left) == {ON_CALL: 1, SECOND: 1, KRONOS: 1}
+        old = "coalesce(finished_at, started_at) < now() - '90 d'::interval"
+        needed = (
+            "run_id IN (SELECT run_id FROM delivery UNION SELECT run_id FROM stream)"
+            " OR finished_at = (SELECT max(finished_at) FROM run AS other WHERE other.feed = run.feed)"
+        )
+        assert platform.sql("ledger_dsn", f"SELECT run_id FROM run WHERE {old} AND NOT ({needed})") == []
+        tables = ("run", "delivery", "delivery_file", "head", "approval", "incident")
+        spoken_of = platform.sql(
+            "ledger_dsn", " UNION ALL ".join(f"SELECT t::text FROM {name} AS t" for name in tables)
+        )
+        hashes = hashes_in(spoken_of)
+        # A layout that was approved is known by its hash; nothing is stored under it.
+        layouts = hashes_in(platform.sql("ledger_dsn", "SELECT guards::text FROM approval"))
+        files = {file.name for file in (platform.var / "artifacts" / "sha256").rglob("*") if file.is_file()}
+        assert heads <= files == hashes - layouts
+        assert platform.sql("schedule_dsn", "SELECT count(*) FROM change_logs") == [(kept_log,)]
+        assert platform.sql(airflow, "SELECT run_id FROM dag_run WHERE start_date < now() - '40 d'::interval") == []
+        assert platform.sql(airflow, "SELECT count(*) FROM pg_tables WHERE tablename LIKE '%airflow_deleted%'") == [
+            (0,)
+        ]
+        assert logs
+        assert [log for log in logs if log.exists()] == []
 
     for feed, state in ((ON_CALL, "delivered"), (KRONOS, "unchanged")):
         assert platform.callboard("run", feed)[1]["state"] == state
@@ -537,6 +545,21 @@ def test_housekeeping_removes_what_is_old_and_nothing_that_the_next_deliveries_n
         assert (code, row["state"]) == (0, "delivered")
     [(slot,)] = platform.sql("schedule_dsn", "SELECT min(slot_id) FROM schedules")
     assert platform.callboard("explain", SECOND, "--slot", slot)[0] == 0
+
+
+def hashes_in(rows: Iterable[tuple[str]]) -> set[str]:
+    return {found for (text,) in rows for found in re.findall(r"\b[0-9a-f]{64}\b", text)}
+
+
+@contextmanager
+def no_run_by_the_clock(platform: WholePlatform, feed: str) -> Iterator[None]:
+    platform.airflow("PATCH", f"/dags/{feed}", json={"is_paused": True})
+    try:
+        path = f"/dags/{feed}/dagRuns?state=running&state=queued"
+        wait_until(lambda: platform.airflow("GET", path)["total_entries"] == 0, 120, f"{feed} is at rest")
+        yield
+    finally:
+        platform.airflow("PATCH", f"/dags/{feed}", json={"is_paused": False})
 
 
 def age_everything(platform: WholePlatform) -> list[Path]:
