@@ -5,7 +5,7 @@ held, or that `resend` would send, ever goes, whatever its age.
 
 | part | what is removed | kept for | changed by |
 |---|---|---|---|
-| `ledger` | runs and deliveries with all that happened to them; each feed's last stay | 90 days | `CALLBOARD_KEEP_RUNS_DAYS` |
+| `ledger` | runs and deliveries with all that happened to them; each feed's last stay. Incidents that are over, with their mails | 90 days | `CALLBOARD_KEEP_RUNS_DAYS` |
 | `artifacts` | decisions, snapshots, files as they were sent, mappings: what no run or delivery speaks of | with their run; else 48 hours | `CALLBOARD_KEEP_UNREFERENCED_HOURS` |
 | `change_log` | the schedule store's change log, oldest first | 400 days | `CALLBOARD_KEEP_CHANGES_DAYS` |
 | `airflow_tables` | Airflow's own runs, tasks, XComs and log lines | 30 days | `CALLBOARD_KEEP_AIRFLOW_DAYS` |

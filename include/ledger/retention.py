@@ -1,9 +1,10 @@
-"""Forgetting old rows: runs, deliveries and what happened to them, except what is still needed whatever its age.
+"""Forgetting old rows: runs, deliveries, incidents and their parts, except what is needed whatever its age.
 
 Needed are, for each stream, the delivery in flight or held, the last one that the partner has (`resend` sends it again,
 and the next sequence number follows it), and every delivery that a table other than its own parts refers to; for each
 feed the run that holds the fence, the newest that decided and the newest that ended (`explain`, summary.json). Heads,
 acknowledgements, refusals and intents say what a partner holds: they have no age. What people ordered stays on record.
+An incident goes with its mails once it is over, was told, and no mail about it waits for anybody.
 """
 
 from __future__ import annotations
@@ -65,6 +66,25 @@ _RUNS = """
     SELECT count(*) AS run FROM gone
 """
 
+#: Of the daily proofs that mails leave, the last one says when the next is due.
+_INCIDENTS = """
+    WITH waiting AS (SELECT mail_id, incident_id FROM mail WHERE recipients <> '[]' AND next_try_at IS NOT NULL),
+    old AS (
+        SELECT incident_id FROM incident
+        WHERE closed_at < :before AND tell_at IS NULL
+            AND NOT EXISTS (SELECT FROM waiting WHERE waiting.incident_id = incident.incident_id)
+    ),
+    gone_mail AS (
+        DELETE FROM mail
+        WHERE incident_id IN (SELECT incident_id FROM old)
+            OR incident_id IS NULL AND queued_at < :before AND mail_id NOT IN (SELECT mail_id FROM waiting)
+                AND mail_id < (SELECT max(mail_id) FROM mail AS last WHERE last.state = 'canary')
+        RETURNING 1
+    ),
+    gone AS (DELETE FROM incident USING old WHERE incident.incident_id = old.incident_id RETURNING 1)
+    SELECT (SELECT count(*) FROM gone) AS incident, (SELECT count(*) FROM gone_mail) AS mail
+"""
+
 
 def forget_rows(connection: Connection, before: datetime) -> dict[str, int]:
     """Remove the rows that ended before ``before`` (aware) and are not needed; answers how many, by table.
@@ -80,4 +100,6 @@ def forget_rows(connection: Connection, before: datetime) -> dict[str, int]:
         text(_DELIVERIES.format(needed=needed)), {"before": before, "in_flight": list(IN_FLIGHT)}
     )
     removed = dict(deliveries.mappings().one())
-    return {**connection.execute(text(_RUNS), {"before": before}).mappings().one(), **removed}
+    runs = connection.execute(text(_RUNS), {"before": before}).mappings().one()
+    incidents = connection.execute(text(_INCIDENTS), {"before": before}).mappings().one()
+    return {**runs, **removed, **incidents}

@@ -232,7 +232,7 @@ def test_a_young_installation_loses_nothing(world):
     world.run(KRONOS)
     world.run(EPIC)
     before = stored(world)
-    assert tidy_ledger(world.services, Periods()) == {"run": 0, "delivery": 0, "delivery_file": 0, "attempt": 0}
+    assert set(tidy_ledger(world.services, Periods()).values()) == {0}
     assert tidy_artifacts(world.services, Periods())["removed"] == 0
     assert tidy_change_log(world.services, Periods()) == {"change_logs": 0}
     assert stored(world) == before

@@ -27,7 +27,7 @@ runs = st.lists(st.tuples(run_states, st.integers(0, 300), st.booleans()), max_s
 
 def insert(connection: Any, table: str, **row: Any) -> Any:
     columns, places = ", ".join(row), ", ".join(f"%({name})s" for name in row)
-    returning = "RETURNING delivery_id" if table == "delivery" else ""
+    returning = f"RETURNING {table}_id" if table in ("delivery", "incident") else ""
     result = connection.exec_driver_sql(f"INSERT INTO {table} ({columns}) VALUES ({places}) {returning}", row)
     return result.scalar_one() if returning else None
 
@@ -124,9 +124,45 @@ def test_each_stream_keeps_its_own_last_and_orders_stay_on_record(database):
             for seq in (1, 2):
                 a_delivery(connection, stream, f"r{seq}", "COMMITTED", 300 - seq, seq=seq)
         insert(connection, "attempt", stream="feed", fence=1, run_id="r1", step="ordered", detail="resend by anna")
-        assert forget_rows(connection, BEFORE) == {"run": 0, "delivery": 2, "delivery_file": 2, "attempt": 4}
+        removed = {"run": 0, "delivery": 2, "delivery_file": 2, "attempt": 4, "incident": 0, "mail": 0}
+        assert forget_rows(connection, BEFORE) == removed
         assert rows(connection, "SELECT stream, seq FROM delivery") == {("feed", 2), ("feed@test", 2)}
         assert rows(connection, "SELECT detail FROM attempt WHERE step = 'ordered'") == {"resend by anna"}
+
+
+def test_an_incident_goes_with_its_mails_once_it_is_over_and_nobody_waits_for_one(database):
+    old, recent = NOW - timedelta(days=100), NOW - timedelta(days=80)
+    incidents = {
+        "over": {"closed_at": old},
+        "open": {},
+        "over of late": {"closed_at": recent},
+        "to be told": {"closed_at": old, "tell_at": NOW},
+        "a mail of it waits": {"closed_at": old},
+        "a mail of it was given up": {"closed_at": old},
+    }
+    waits, given_up = '["a@example.org"]', {"recipients": '["b@example.org"]', "next_try_at": None}
+    with transaction(database.ledger_dsn) as connection:
+        for feed, row in incidents.items():
+            number = insert(
+                connection, "incident", feed=feed, **{"class": "failed"}, facts="{}", rows=A, opened_at=old, **row
+            )
+            given = {"a mail of it waits": {"recipients": waits}, "a mail of it was given up": given_up}.get(feed, {})
+            a_mail(connection, feed, "open", incident_id=number, **given)
+            a_mail(connection, feed, "closed", incident_id=number)
+        for name, queued in (("canary 1", old), ("canary 2", old), ("canary 3", recent)):
+            a_mail(connection, name, "canary", queued_at=queued, **({"recipients": waits} if "2" in name else {}))
+        removed = forget_rows(connection, BEFORE)
+        assert (removed["incident"], removed["mail"]) == (2, 5)
+        left = set(incidents) - {"over", "a mail of it was given up"}
+        assert rows(connection, "SELECT feed FROM incident") == left
+        assert rows(connection, "SELECT feed FROM mail") == left | {"canary 2", "canary 3"}
+        assert forget_rows(connection, NOW + timedelta(days=1))["mail"] == 2  # the last canary stays: it dates the next
+        connection.rollback()
+
+
+def a_mail(connection: Any, feed: str, state: str, **values: Any) -> None:
+    row = {"recipients": "[]", "subject": "s", "body": "b", "message_id": f"<{next(_numbers)}@example.org>"}
+    insert(connection, "mail", feed=feed, state=state, **(row | values))
 
 
 def test_a_delivery_that_another_table_refers_to_stays(database):
