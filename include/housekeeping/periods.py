@@ -17,10 +17,10 @@ _HOUR = timedelta(hours=1)
 class Periods:
     """Retention periods.
 
-    ``runs``: runs, deliveries and every artifact that they speak of (decisions, snapshots, files as they were sent,
-    mappings). ``changes``: the schedule store's change log. ``airflow``: Airflow's own tables and task logs.
-    ``unreferenced``: content that no row speaks of. A step that runs has stored some and not yet recorded it: the
-    period must be longer than any run takes, with its retries.
+    ``runs``: runs, deliveries, incidents that are over with their mails, and every artifact that they speak of
+    (decisions, snapshots, files as they were sent, mappings). ``changes``: the schedule store's change log.
+    ``airflow``: Airflow's own tables and task logs. ``unreferenced``: content that no row speaks of. A step
+    that runs has stored some and not yet recorded it: the period must be longer than any run takes, with its retries.
     """
 
     runs: timedelta = 90 * _DAY

@@ -232,7 +232,8 @@ def test_a_young_installation_loses_nothing(world):
     world.run(KRONOS)
     world.run(EPIC)
     before = stored(world)
-    assert set(tidy_ledger(world.services, Periods()).values()) == {0}
+    tables = ("run", "delivery", "delivery_file", "attempt", "incident", "mail")
+    assert tidy_ledger(world.services, Periods()) == dict.fromkeys(tables, 0)
     assert tidy_artifacts(world.services, Periods())["removed"] == 0
     assert tidy_change_log(world.services, Periods()) == {"change_logs": 0}
     assert stored(world) == before
