@@ -22,10 +22,15 @@ def deliveries_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List a feed's deliveries, newest first; --json adds runs, hashes and evidence."""
+    from include.ledger import runs
     from include.ledger.deliveries import history
+    from include.run.which_run import require_feed
 
-    with local_services().ledger_reading() as connection:
+    services = local_services()
+    with services.ledger_reading() as connection:
         found = history(connection, feed, limit)
+        if not found:
+            require_feed(services, feed, runs.known_feeds(connection))
     if as_json:
         print_json([asdict(delivery) for delivery in found])
         return

@@ -11,6 +11,7 @@ from include.mappings.loader import load_feed
 from include.mappings.wording import nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from include.ledger.records import Run
@@ -62,7 +63,8 @@ def find_run(services: Services, feed: str, when: When) -> Found:
     if run is None and not when.is_past:
         run, failed = failed, None
     if run is None:
-        raise _nothing(services, feed, when, known)
+        require_feed(services, feed, known)
+        raise _nothing(services, feed, when)
     if run.decisions is None and run.state != "failed":
         raise ConfigurationError(
             f"Run {run.run_id} of feed {feed} decided about no slot: it is {run.state}.",
@@ -72,14 +74,22 @@ def find_run(services: Services, feed: str, when: When) -> Found:
     return Found(run, failed if newer else None)
 
 
-def _nothing(services: Services, feed: str, when: When, known: object) -> Exception:
-    """Why no run answers."""
+def require_feed(services: Services, feed: str, known: Collection[str]) -> None:
+    """Pass where ``feed`` has a mapping or is one of the ``known`` feeds, which have run.
+
+    Raises:
+        UnknownName: it is neither; the message offers the nearest name.
+    """
     mappings = services.settings.mappings
-    ran = feed in known  # type: ignore[operator]
-    if not ran and not (mappings / f"{feed}.yaml").is_file():
-        names = {*known, *(path.stem for path in mappings.glob("*.yaml"))}  # type: ignore[misc]
-        near = nearest(feed, names) if names else "there are no feeds"
-        return UnknownName(f"There is no feed {feed!r}: {near}", next_step="name a feed of the mappings folder")
+    if feed in known or (mappings / f"{feed}.yaml").is_file():
+        return
+    names = {*known, *(path.stem for path in mappings.glob("*.yaml"))}
+    near = nearest(feed, names) if names else "there are no feeds"
+    raise UnknownName(f"There is no feed {feed!r}: {near}", next_step="name a feed of the mappings folder")
+
+
+def _nothing(services: Services, feed: str, when: When) -> Exception:
+    """Why no run of a feed that there is answers."""
     if when.run_id is not None:
         return UnknownName(
             f"Feed {feed} has no run {when.run_id}.",
@@ -90,7 +100,7 @@ def _nothing(services: Services, feed: str, when: When, known: object) -> Except
             f"No run of feed {feed} had decided about a slot and ended by {when.at.isoformat()}.",
             next_step="ask about a later time; runs are kept for a limited time",
         )
-    load_feed(mappings, feed)  # where it is wrong, that is the better answer
+    load_feed(services.settings.mappings, feed)  # where it is wrong, that is the better answer
     return ConfigurationError(
         f"Feed {feed} has not decided about any slot yet.", next_step=f"run it: `./callboard run {feed}`"
     )

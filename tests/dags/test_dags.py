@@ -200,7 +200,8 @@ def test_the_platforms_own_dags_are_there_whatever_the_mappings_say(parsed):
 def test_housekeeping_comes_at_night_and_its_parts_do_not_wait_for_each_other(parsed):
     dag = parsed["demo"]["platform"]["housekeeping"]
     assert dag["schedule"] == ["30 3 * * *", "UTC"]
-    assert (dag["catchup"], dag["max_active_runs"], dag["starts"]) == (False, 1, None)  # and not when it is first seen
+    assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)
+    assert dag["first_run"] == "2026-03-05T03:30:00+00:00"  # and not when it is first seen, ten minutes after its hour
     assert {task["id"]: task["after"] for task in dag["tasks"]} == {
         "ledger": [],
         "artifacts": ["ledger"],

@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import warnings
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 #: What no parse may load: each costs every task process its start-up time (or holds threads when it forks).
 HEAVY = ("pandas", "numpy", "pyarrow", "duckdb", "great_expectations", "paramiko", "asyncssh", "fastapi")
+
+#: Soon after the hour of housekeeping.
+FIRST_SEEN = datetime(2026, 3, 4, 3, 40, tzinfo=UTC)
 
 
 def parse(home: Path, *cases: dict[str, Any]) -> list[dict[str, Any]]:
@@ -58,11 +62,13 @@ def _answer(case: dict[str, Any]) -> dict[str, Any]:
         told["_AIRFLOW_PARSING_CONTEXT_DAG_ID"] = case["asked_for"]
     with patch.dict(os.environ, told):
         bag = DagBag(str(PROJECT_ROOT / "dags"))
-    for dag in bag.dags.values():
-        DagSerialization.to_dict(dag)  # the form that the scheduler knows it in: raises for what has none
+    known: dict[str, Any] = {}
+    for dag_id, dag in bag.dags.items():
+        # the form that the scheduler knows it in: raises for what has none
+        known[dag_id] = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     return {
         "import_errors": bag.import_errors,
-        "dags": {dag_id: _described(dag) for dag_id, dag in bag.dags.items()},
+        "dags": {dag_id: _described(dag) | _first_run(known[dag_id]) for dag_id, dag in bag.dags.items()},
         "loaded": [name for name in HEAVY if name in sys.modules],
     }
 
@@ -77,10 +83,20 @@ def _described(dag: Any) -> dict[str, Any]:
         "max_active_runs": dag.max_active_runs,
         "schedule": [getattr(dag.timetable, "expression", None), str(getattr(dag.timetable, "timezone", None))],
         "params": {name: _param(dag.params.get_param(name)) for name in dag.params},
-        "starts": dag.start_date and str(dag.start_date),
         "tells_of_failures": bool(dag.has_on_failure_callback or dag.on_failure_callback),
         "tasks": [_task(task) for task in dag.topological_sort()],
     }
+
+
+def _first_run(dag: Any) -> dict[str, Any]:
+    """When the scheduler lets a Dag run that it sees for the first time at :data:`FIRST_SEEN`."""
+    from airflow.timetables.base import TimeRestriction
+    from pendulum import instance
+
+    allowed = TimeRestriction(dag.start_date and instance(dag.start_date), None, catchup=False)
+    with patch("airflow.timetables.trigger.utcnow", return_value=instance(FIRST_SEEN)):
+        run = dag.timetable.next_dagrun_info(last_automated_data_interval=None, restriction=allowed)
+    return {"first_run": run and run.run_after.isoformat()}
 
 
 def _param(param: Any) -> dict[str, Any]:
