@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DAG_ID = "housekeeping"
 #: When hospitals are quiet and payroll's files have left.
 SCHEDULE = "30 3 * * *"
-#: Airflow takes ``False`` for a tenth of the interval: a platform started before six in the morning would begin with it.
+#: Airflow takes ``False`` for a tenth of the interval: a platform started before six in the morning would begin so.
 NEVER_FOR_THE_PAST = timedelta(0)
 
 _log = logging.getLogger(__name__)
