@@ -66,6 +66,15 @@ def _cron_fault(value: str) -> str | None:
     return None
 
 
+def _some_once_each(values: tuple[str, ...]) -> tuple[str, ...]:
+    if not values:
+        raise ValueError("must name at least one; leave the key out for all")
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        raise ValueError(f"names {', '.join(map(repr, twice))} twice")
+    return values
+
+
 def _cron(value: str) -> str:
     fault = _cron_fault(value)
     if fault is not None:
@@ -93,6 +102,7 @@ class FeedFile(Strict):
     personnel_id: Annotated[Text, AfterValidator(_personnel_id)] | None = None
     personnel_id_pattern: Annotated[str, AfterValidator(_pattern)] | None = None
     personnel_id_roster: Annotated[Text, AfterValidator(plain_csv_name)] | None = None
+    departments: Annotated[tuple[Text, ...], AfterValidator(_some_once_each)] | None = None
     window: Window | None = None
     schedule: Annotated[Text, AfterValidator(_cron)] | None = None
     time_zone: Annotated[Text, AfterValidator(_zone)] | None = None

@@ -48,6 +48,8 @@ def freeze(mapping: FeedMapping) -> bytes:
         "side_tables": {suffix: [_plain(row) for row in rows] for suffix, rows in mapping.side_tables.items()},
         "lists": {setting: sorted(words) for setting, words in mapping.lists.items()},
     }
+    if mapping.departments is not None:  # left out otherwise: a mapping from before there was the key keeps its version
+        frozen["departments"] = sorted(mapping.departments)
     return json.dumps(frozen, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -92,6 +94,7 @@ def _thawed(parts: dict[str, Any], version: str) -> FeedMapping:
     return FeedMapping(
         **{name: parts[name] for name in _PLAIN},
         personnel_id_roster=None if roster is None else frozenset(roster),
+        departments=frozenset(parts["departments"]) if "departments" in parts else None,
         window=_model(Window, parts["window"]),
         destination=_part(Destination, parts["destination"]),
         recipients=_part(Recipients, parts["recipients"]),

@@ -124,6 +124,7 @@ def _mapping(feed: str, file: FeedFile, settings: Any, schema: MappingSchema) ->
         personnel_id=file.personnel_id or "",
         personnel_id_pattern=file.personnel_id_pattern,
         personnel_id_roster=None,
+        departments=None if file.departments is None else frozenset(file.departments),
         window=file.window or schema.window,
         schedule=file.schedule or schema.schedule,
         time_zone=file.time_zone,

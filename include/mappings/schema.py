@@ -246,6 +246,7 @@ class MappingSchema:
 class FeedMapping:
     """One feed's mapping, loaded and complete: every default filled in. Frozen by its hash for the length of a run.
 
+    ``departments``: the only ones whose slots the feed delivers; None for all, also those that are still to come.
     ``table`` rows keep the order of the file. ``lists`` are the words of the files that ``settings`` name (for example
     ``lists["comments"]``; a setting that names no file is absent). ``personnel_id`` is ``""`` where no people are
     delivered. ``version`` is the SHA-256 of the frozen form (:func:`include.mappings.frozen.freeze`).
@@ -258,6 +259,7 @@ class FeedMapping:
     personnel_id: str
     personnel_id_pattern: str | None
     personnel_id_roster: frozenset[str] | None
+    departments: frozenset[str] | None
     window: Window | None
     schedule: str
     time_zone: str | None
@@ -270,6 +272,10 @@ class FeedMapping:
     side_tables: Mapping[str, tuple[Any, ...]]
     version: str
     lists: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def serves(self, department_id: str) -> bool:
+        """Whether the slots of a department are this feed's business."""
+        return self.departments is None or department_id in self.departments
 
     @property
     def stream(self) -> str:

@@ -52,7 +52,7 @@ def causes_of(lost: Lost, mapping: FeedMapping, decided: Decided, services: Serv
     """What happened to lost slots: ``cause``, ``count``, ``detail``, the most frequent first; all of them are counted.
 
     Causes: a reason's name where this run decided about the slot, else ``period_unpublished``, ``department_gone``,
-    ``slots_deleted``, ``outside_window``.
+    ``slots_deleted``, ``other_department``, ``outside_window``.
     """
     if not lost.slot_ids:
         return []
@@ -61,7 +61,7 @@ def causes_of(lost: Lost, mapping: FeedMapping, decided: Decided, services: Serv
     for decision in about.values():
         reason = decision.reason or "changed"
         found[reason, _detail(reason, mapping)] += 1
-    for fate in fates_of(services.settings.schedule_dsn, lost.slot_ids - about.keys()):
+    for fate in fates_of(services.settings.schedule_dsn, lost.slot_ids - about.keys(), mapping.departments):
         found[fate.cause, fate.detail] += fate.count
     ordered = found.most_common()
     causes = [{"cause": cause, "count": count, "detail": detail} for (cause, detail), count in ordered[:_SHOWN]]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from include.run.decisions import DaysRead
     from include.sources.facts import SlotFacts
 
-_MOST_PEOPLE = 10
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,14 @@ def days_of(slot: SlotFacts, days: DaysRead) -> tuple[bool, str]:
     return True, f"{sentence}."
 
 
+def departments_of(slot: SlotFacts, mapping: FeedMapping) -> str:
+    """Which department a slot is of, and which are the feed's instead."""
+    return (
+        f"The slot is of department {slot.department_id}; `departments` in {mapping.feed}.yaml names "
+        f"{_some(sorted(mapping.departments or ()))}."
+    )
+
+
 def moment(instant: datetime) -> str:
     """An instant as these sentences write it; the ledger and the store hand out UTC."""
     return f"{instant:%Y-%m-%d %H:%M} UTC"
@@ -98,9 +106,9 @@ def _from_to(first: date, last: date) -> str:
     return f"{first}" if first == last else f"{first} to {last}"
 
 
-def _some(emp_ids: Sequence[str]) -> str:
-    more = len(emp_ids) - _MOST_PEOPLE
-    return ", ".join(emp_ids[:_MOST_PEOPLE]) + (f" and {more} more" if more > 0 else "")
+def _some(ids: Sequence[str]) -> str:
+    more = len(ids) - _MOST_NAMED
+    return ", ".join(ids[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _missing(subject: Subject) -> str:

@@ -18,7 +18,7 @@ from include.mappings.frozen import thaw
 from include.reasons import REASONS
 from include.run.account import read_standing
 from include.run.decisions import DaysRead, Decided, read_decisions
-from include.run.details import Subject, days_of, detail_of, moment
+from include.run.details import Subject, days_of, departments_of, detail_of, moment
 from include.run.news import changes_by_slot, mapping_news
 from include.run.which_run import When, find_run
 from include.sources.facts import slots_at, slots_of_person
@@ -194,14 +194,18 @@ class _Explainer:
             by = f" by {slot.deleted_by}" if slot.deleted_by else ""
             gone = f"Deleted on {moment(slot.deleted_at)}{by}, says the change log." if slot.deleted_at else None
             return self._explanation(slot.slot_id, "not_extracted", "deleted", [gone, self._still_held()])
+        keeps = {}
         if not slot.published:
             when = f"is to be published on {moment(slot.published_at)}" if slot.published_at else "is a draft"
-            draft = f"Schedule period {slot.period_id} of department {slot.department_id} {when}."
-            also = () if inside else ("outside_window",)
-            details = [draft, None if inside else place, self._still_held()]
-            return self._explanation(slot.slot_id, "not_extracted", "unpublished", details, also)
+            keeps["unpublished"] = f"Schedule period {slot.period_id} of department {slot.department_id} {when}."
         if not inside:
-            return self._explanation(slot.slot_id, "not_extracted", "outside_window", [place])
+            keeps["outside_window"] = place
+        if self.mapping is not None and not self.mapping.serves(slot.department_id):
+            keeps["other_department"] = departments_of(slot, self.mapping)
+        if keeps:
+            first, *also = keeps
+            withdrawn = None if first == "outside_window" else self._still_held()
+            return self._explanation(slot.slot_id, "not_extracted", first, [*keeps.values(), withdrawn], tuple(also))
         failed = self.failed_since or (self.run if self.run.decisions is None else None)
         if failed is not None:
             return self._explanation(slot.slot_id, "pending", "failed", [failed.error])

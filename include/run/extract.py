@@ -27,6 +27,7 @@ def extract(integration: Integration, feed: str, run_id: str, services: Services
 
     Raises:
         MappingError: the feed's mapping is wrong; nothing was claimed.
+        ConfigurationError: the mapping names a department that the schedule does not have.
         SourceNotReady: the schedule store or the ledger cannot be reached.
     """
     stream = load_feed(services.settings.mappings, feed).stream
@@ -44,7 +45,12 @@ def extract(integration: Integration, feed: str, run_id: str, services: Services
     span = span_of(integration.source, mapping, now, services.settings.time_zone)
     with services.artifacts.scratch(run_id) as folder:
         found = extract_slots(
-            services.settings.schedule_dsn, folder, personnel_id=mapping.personnel_id, span=span, now=now
+            services.settings.schedule_dsn,
+            folder,
+            personnel_id=mapping.personnel_id,
+            departments=mapping.departments,
+            span=span,
+            now=now,
         )
         extracted = Extracted(
             claim=claim,

@@ -16,7 +16,8 @@ _FATES = """
     WITH asked AS (SELECT unnest(CAST(:slot_ids AS text[])) AS slot_id),
     live AS (
         SELECT asked.slot_id, period.name AS period, department.name AS department, department.active,
-               coalesce(period.published_at <= :now, false) AS published
+               coalesce(period.published_at <= :now, false) AS published,
+               coalesce(slot.department_id = ANY(CAST(:departments AS text[])), true) AS served
         FROM asked
         JOIN schedule.schedules AS slot USING (slot_id)
         JOIN schedule.schedule_periods AS period USING (period_id)
@@ -38,8 +39,11 @@ _FATES = """
            count(*)
     FROM live WHERE NOT published GROUP BY 2
     UNION ALL
+    SELECT 'other_department', 'Department ' || department || ' is not one that this feed''s mapping names.', count(*)
+    FROM live WHERE published AND NOT served GROUP BY 2
+    UNION ALL
     SELECT 'outside_window', 'They were moved to days that this feed does not deliver.', count(*)
-    FROM live WHERE published HAVING count(*) > 0
+    FROM live WHERE published AND served HAVING count(*) > 0
     UNION ALL
     SELECT 'department_gone', 'Department ' || department_id || ' is no longer in the schedule.', count(*)
     FROM gone WHERE department_id IS NOT NULL AND department IS NULL GROUP BY 2
@@ -58,8 +62,9 @@ _FATES = """
 class Fate:
     """One thing that happened to ``count`` slots.
 
-    ``cause``: ``period_unpublished``, ``department_gone``, ``slots_deleted`` or ``outside_window``. ``detail`` is a
-    sentence that names departments and periods, and nobody but the user who made the change.
+    ``cause``: ``period_unpublished``, ``department_gone``, ``slots_deleted``, ``other_department`` or
+    ``outside_window``. ``detail`` is a sentence that names departments and periods, and nobody but the user who made
+    the change.
     """
 
     cause: str
@@ -67,8 +72,8 @@ class Fate:
     count: int
 
 
-def fates_of(dsn: str, slot_ids: Collection[str]) -> list[Fate]:
-    """Look up what became of slots, grouped and counted.
+def fates_of(dsn: str, slot_ids: Collection[str], departments: Collection[str] | None) -> list[Fate]:
+    """Look up what became of slots, grouped and counted; ``departments`` are those of the feed (None: all).
 
     Raises:
         SourceNotReady: the store could not be read.
@@ -77,6 +82,7 @@ def fates_of(dsn: str, slot_ids: Collection[str]) -> list[Fate]:
         return []
     from sqlalchemy import text
 
-    values = {"slot_ids": sorted(slot_ids), "now": business_now()}
+    served = None if departments is None else sorted(departments)
+    values = {"slot_ids": sorted(slot_ids), "departments": served, "now": business_now()}
     with transaction(dsn) as connection:
         return [Fate(*row) for row in connection.execute(text(_FATES), values)]

@@ -17,7 +17,7 @@ from include.frames import ASSIGNMENT_COLUMNS, PEOPLE_COLUMNS, SLOT_COLUMNS, Slo
 from include.sources.parquet import copy_to_parquet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from datetime import date
     from pathlib import Path
 
@@ -39,6 +39,7 @@ _SLOTS = """
     {source} ORDER BY slot.slot_id COLLATE "C"
 """
 _PUBLISHED = "period.published_at <= %(now)s"
+_OF_DEPARTMENTS = "slot.department_id = ANY(%(departments)s)"
 _FROM = "FROM schedule.schedules AS slot JOIN schedule.schedule_periods AS period USING (period_id)"
 # A slot without length is in the window when its moment is. The outer bounds let the index skip the past.
 _WINDOW = """
@@ -83,15 +84,18 @@ class StoreExtract:
     window_begins: datetime | None  # of a window: when it begins in the last of the store's zones
 
 
-def extract_slots(dsn: str, folder: Path, *, personnel_id: str, span: Span, now: datetime) -> StoreExtract:
+def extract_slots(
+    dsn: str, folder: Path, *, personnel_id: str, departments: Collection[str] | None, span: Span, now: datetime
+) -> StoreExtract:
     """Read the published slots of ``span``, with the people and assignments they concern, in one snapshot.
 
     Writes ``slots.parquet``, ``people.parquet`` and ``assignments.parquet`` into ``folder``, each ordered by its ID.
     A window is counted in each department's own local days around its own today at ``now``. ``personnel_id`` is the
-    mapping's key: ``unique_id``, ``custom1`` .. ``custom4`` or ``ids.<system>``.
+    mapping's key: ``unique_id``, ``custom1`` .. ``custom4`` or ``ids.<system>``. ``departments`` are the only ones to
+    be read; None for all.
 
     Raises:
-        ConfigurationError: ``personnel_id`` names no ID.
+        ConfigurationError: ``personnel_id`` names no ID, or ``departments`` one that the store does not have.
         DataRejected: a department's time zone is unknown to Python.
         SourceNotReady: the store could not be read.
     """
@@ -106,10 +110,13 @@ def extract_slots(dsn: str, folder: Path, *, personnel_id: str, span: Span, now:
     files = {name: folder / f"{name}.parquet" for name in ("slots", "people", "assignments")}
     with _snapshot(dsn) as cursor, effect("sources.extract"):
         source, values, window_begins = _span_source(cursor, span, now)
+        source += f" AND {_PUBLISHED}"
         values |= {"now": now, "system": system}
-        slots = copy_to_parquet(
-            cursor, _SLOTS.format(source=f"{source} AND {_PUBLISHED}"), values, files["slots"], slot_schema(), count
-        )
+        if departments is not None:
+            _require_departments(cursor, departments)
+            source += f" AND {_OF_DEPARTMENTS}"
+            values |= {"departments": sorted(departments)}
+        slots = copy_to_parquet(cursor, _SLOTS.format(source=source), values, files["slots"], slot_schema(), count)
         copy_to_parquet(cursor, _PEOPLE.format(ids=ids), values | _listed(held), files["people"], people_schema())
         copy_to_parquet(cursor, _ASSIGNMENTS, _listed(scheduled), files["assignments"], assignment_schema())
     return StoreExtract(**files, slot_count=slots, window_begins=window_begins)
@@ -195,6 +202,18 @@ def id_query(personnel_id: str) -> tuple[str, str | None]:
         f"personnel_id {personnel_id!r} names no ID of people.",
         next_step=f"write one of {', '.join(ID_COLUMNS)}, or ids.<system>",
     )
+
+
+def _require_departments(cursor: Cursor, departments: Collection[str]) -> None:
+    """A mistyped department would be one whose slots silently go nowhere."""
+    known = {row[0] for row in cursor.execute("SELECT department_id FROM schedule.departments").fetchall()}
+    unknown = sorted(set(departments) - known)
+    if unknown:
+        raise ConfigurationError(
+            f"The mapping limits the feed to department {unknown[0]!r}, which the schedule does not have"
+            + (f" (and {len(unknown) - 1} more)." if unknown[1:] else "."),
+            next_step="correct `departments` in the feed's YAML; they are department_id of departments.csv",
+        )
 
 
 def _span_source(cursor: Cursor, span: Span, now: datetime) -> tuple[str, dict[str, Any], datetime | None]:

@@ -126,6 +126,19 @@ def test_two_fifths_of_the_slots_gone_are_held_until_they_are_back(guarded, part
     assert file.read_bytes() == before
 
 
+def test_a_feed_that_shall_serve_fewer_departments_is_held_and_says_so(guarded):
+    assert tried(guarded, EPIC) is None
+    file = guarded.services.settings.mappings / f"{EPIC}.yaml"
+    file.write_text(file.read_text("utf-8") + "departments: [surg]\n", "utf-8")
+    held = tried(guarded, EPIC)
+    assert held is not None
+    [cause] = held.facts["causes"]
+    assert (cause["cause"], cause["count"]) == ("other_department", held.facts["lost"])
+    assert cause["detail"] == "Department Card is not one that this feed's mapping names."
+    assert tried(guarded, EPIC, APPROVE) is None
+    assert row(guarded, EPIC)["state"] == "delivered"
+
+
 def test_included_slots_wait_for_approval_and_explain_says_so(guarded):
     tried(guarded, KRONOS)
     slots = [slot for (slot,) in sql(guarded, "SELECT slot_id FROM schedules WHERE emp_id IS NOT NULL ORDER BY 1")]

@@ -81,6 +81,7 @@ def mappings(slug: str, settings: st.SearchStrategy[Any], rows: st.SearchStrateg
         personnel_id=words,
         personnel_id_pattern=maybe,
         personnel_id_roster=st.none() | st.frozensets(words),
+        departments=st.none() | st.frozensets(words, min_size=1),
         window=st.none() | st.builds(Window, past_days=st.integers(0, 3660), future_days=st.integers(0, 3660)),
         schedule=words,
         time_zone=maybe,

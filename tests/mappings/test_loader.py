@@ -13,6 +13,7 @@ import pytest
 
 from include.errors import ConfigurationError, MappingError
 from include.mappings.changes import ChangeSettings
+from include.mappings.frozen import freeze
 from include.mappings.loader import check_all, feeds, load_feed
 from include.mappings.schema import Recipients
 from include.mappings.schemas import schema_for, slugs
@@ -104,6 +105,17 @@ def test_a_layout_or_window_says_only_what_differs(folder: Folder) -> None:
 def test_a_test_environment_has_its_own_folder_and_stream(folder: Folder) -> None:
     mapping = load_feed(folder.epic(yaml=folder.epic_yaml + "environment: test\n").path, "epic")
     assert (mapping.destination.folder, mapping.stream) == ("/epic/test", "epic@test")
+
+
+def test_a_feed_may_be_limited_to_departments(folder: Folder) -> None:
+    everybody = load_feed(folder.epic().path, "epic")
+    assert everybody.departments is None
+    assert everybody.serves("anything")
+    limited = load_feed(folder.epic(yaml=folder.epic_yaml + "departments: [icu, '007']\n").path, "epic")
+    assert limited.departments == {"icu", "007"}
+    assert [limited.serves(name) for name in ("icu", "007", "7", "er")] == [True, True, False, False]
+    assert limited.version != everybody.version
+    assert b"departments" not in freeze(everybody)  # as before there was the key: no version changes by an upgrade
 
 
 def test_rosters_and_lists_are_part_of_the_mapping(folder: Folder) -> None:

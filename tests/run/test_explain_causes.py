@@ -53,6 +53,7 @@ class Cause:
     row: dict[str, str] | None = field(default_factory=lambda: ON_CALL)
     feed: str = EPIC
     also: tuple[str, ...] = ()
+    department: str = "card"  # the only one that the on-call feed of this hospital serves
 
 
 CAUSES = (
@@ -183,6 +184,41 @@ CAUSES = (
         ("change log",),
         sql="UPDATE schedules SET slot_id = 'S-another-id' WHERE slot_id = 'S-got-another-id'",
     ),
+    # Whose business it is.
+    Cause(
+        "of-another-department",
+        "not_extracted",
+        "other_department",
+        ("of department surg", f"`departments` in {EPIC}.yaml names card"),
+        slot={"period_id": "surg-now"},
+        department="surg",
+    ),
+    Cause(
+        "of-another-department-for-the-one-that-serves-all",
+        "delivered",
+        None,
+        slot={"period_id": "surg-now"},
+        row=PAID,
+        feed=KRONOS,
+        department="surg",
+    ),
+    Cause(
+        "draft-of-another-department",
+        "not_extracted",
+        "unpublished",
+        ("surg-later", "is a draft", "names card"),
+        slot=on("2026-03-16", period_id="surg-later"),
+        also=("other_department",),
+        department="surg",
+    ),
+    Cause(
+        "deleted-in-another-department",
+        "not_extracted",
+        "deleted",
+        slot={"period_id": "surg-now"},
+        sql="DELETE FROM schedules WHERE slot_id = 'S-deleted-in-another-department'",
+        department="surg",
+    ),
     # Several at once: the first in precedence is given, and what would come after it.
     Cause(
         "unmapped-and-without-id",
@@ -221,12 +257,13 @@ def world(shared_world: World) -> World:
     """The hospital in which all of it happened, and both feeds have run."""
     with shared_world.store() as store:
         for period in (
-            ("soon", "2026-03-15", "2026-03-19", "2026-03-06T08:00Z"),
-            ("later", "2026-03-20", "2026-04-10", "2026-01-01T00:00Z"),
-            ("far", "2026-05-01", "2026-05-31", None),
+            ("soon", "2026-03-15", "2026-03-19", "2026-03-06T08:00Z", "card"),
+            ("later", "2026-03-20", "2026-04-10", "2026-01-01T00:00Z", "card"),
+            ("far", "2026-05-01", "2026-05-31", None, "card"),
+            ("surg-later", "2026-03-15", "2026-03-28", None, "surg"),
         ):
             columns = "period_id, start_date, end_date, published_at, department_id, name"
-            values = (*period, "card", period[0])
+            values = (*period, period[0])
             store.execute(f"INSERT INTO schedule_periods ({columns}) VALUES (%s, %s, %s, %s, %s, %s)", values)
         for number, cause in enumerate(CAUSES):
             for table, row in rows_of(cause, number).items():
@@ -245,7 +282,12 @@ def rows_of(cause: Cause, number: int) -> dict[str, dict[str, Any]]:
     """The rows of its person, assignment and slot, by table."""
     person = {"emp_id": f"P-{cause.name}", "display_name": f"Person, Number-{number}", "personnel_type": "Non-Exempt"}
     ids = {"custom1": f"ID{number:04}", "custom2": f"KR{number:04}", "pager": f"555-77{number:02}"}
-    assignment = {"assignment_id": f"A-{cause.name}", "department_id": "card", "name": "x", "assignment_type": "Call"}
+    assignment = {
+        "assignment_id": f"A-{cause.name}",
+        "department_id": cause.department,
+        "name": "x",
+        "assignment_type": "Call",
+    }
     slot = {"slot_id": f"S-{cause.name}", "period_id": "card-now", "assignment_id": f"A-{cause.name}"}
     held = on("2026-03-06", emp_id=f"P-{cause.name}", note=f"note number-{number}")
     return {"personnel": person | ids | cause.person, "assignments": assignment, "schedules": slot | held | cause.slot}
@@ -264,7 +306,7 @@ def map_all(folder: Path) -> None:
             writer.writeheader()
             writer.writerows(rows)
     with (folder / f"{EPIC}.yaml").open("a", encoding="utf-8") as file:
-        file.write('personnel_id_pattern: "[A-Z0-9]+"\npersonnel_id_roster: roster.csv\n')
+        file.write('personnel_id_pattern: "[A-Z0-9]+"\npersonnel_id_roster: roster.csv\ndepartments: [card]\n')
     roster = [*(f"00{number}" for number in range(8)), *(f"ID{number:04}" for number in range(len(CAUSES))), "ID8888"]
     (folder / "roster.csv").write_text("\n".join(["personnel_id", *roster]) + "\n", "utf-8")
     kronos = (folder / f"{KRONOS}.yaml").read_text("utf-8")

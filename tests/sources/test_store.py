@@ -27,9 +27,14 @@ def dsn(database):
 
 @pytest.fixture
 def read(dsn, tmp_path):
-    def read(span: Span = PUBLISHED, now: str = "2026-06-01T12:00Z", personnel_id: str = "custom1") -> SlotExtract:
+    def read(
+        span: Span = PUBLISHED,
+        now: str = "2026-06-01T12:00Z",
+        personnel_id: str = "custom1",
+        departments: set[str] | None = None,
+    ) -> SlotExtract:
         moment = datetime.fromisoformat(now)
-        found = extract_slots(dsn, tmp_path, personnel_id=personnel_id, span=span, now=moment)
+        found = extract_slots(dsn, tmp_path, personnel_id=personnel_id, departments=departments, span=span, now=moment)
         loaded = load_extract(found.slots, found.people, found.assignments, span=span, as_of=moment)
         assert len(loaded.slots) == found.slot_count
         return loaded
@@ -107,6 +112,19 @@ def test_only_published_periods(read, dsn, tmp_path):
     ):
         query(dsn, "UPDATE schedule_periods SET published_at = %s", published_at)
         assert slot_ids(read()) == expected
+
+
+@pytest.mark.parametrize("span", [PUBLISHED, window(1, 1), Span("pay_period", date(2026, 6, 1), date(2026, 6, 14))])
+def test_only_the_departments_that_are_asked_for(read, dsn, span):
+    for department in ("ny", "la"):
+        add_slot(dsn, f"S-{department}", department, start_local="2026-06-01T07:00", stop_local="2026-06-01T19:00")
+    assert slot_ids(read(span)) == ["S-la", "S-ny"]
+    limited = read(span, departments={"ny"})
+    assert slot_ids(limited) == ["S-ny"]
+    assert limited.people["slots"].tolist() == [1]
+    assert limited.assignments["assignment_id"].tolist() == ["ny-call"]
+    with pytest.raises(ConfigurationError, match=r"department 'mars'.*\(and 1 more\)"):
+        read(span, departments={"ny", "mars", "venus"})
 
 
 def test_pay_periods_go_by_slot_date(read, dsn):
@@ -304,6 +322,7 @@ def test_an_unreachable_store_is_not_ready(tmp_path):
             "postgresql://nobody@127.0.0.1:1/none",
             tmp_path,
             personnel_id="custom1",
+            departments=None,
             span=PUBLISHED,
             now=datetime(2026, 6, 1, tzinfo=UTC),
         )
