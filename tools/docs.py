@@ -1,25 +1,43 @@
-"""`make docs` runs this: writes docs/integrations.md and the table of feeds in README.md from what the code says.
+"""`make docs` runs this: writes docs/integrations.md, docs/mappings.md and README.md's table of feeds from the code.
 
 Each integration's page is its Dag file's docstring; its mapping's columns, record fields and default layout come from
-its schema. `python -m tools.docs --check` (in `make lint`) fails when a file is not what this would write.
+its schema; what a key means is the docstring below it. `python -m tools.docs --check` (in `make lint`) fails when a
+file is not what this would write.
 """
 
 from __future__ import annotations
 
 import ast
+import inspect
+import json
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from include.mappings.feed_file import FeedFile
 from include.mappings.loader import feeds
+from include.mappings.schema import Column, Destination, Layout, Limits, Recipients, Strict, Window
 from include.mappings.schemas import schema_for, slugs
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
     from include.mappings.schema import MappingSchema
 
 ROOT = Path(__file__).resolve().parent.parent
 _BEGIN, _END = "<!-- feeds: written by `make docs` -->\n", "<!-- end of feeds -->"
+_MAPPINGS_PAGE = """\
+# Mappings
+
+Written by `make docs` from the models in `include/mappings/`; change those, not this page.
+
+A feed is a YAML file in the mappings folder (`CALLBOARD_MAPPINGS`), beside it a CSV file of the same name: the
+assignment table, whose columns stand on [the integration's page](integrations.md). Unknown keys are refused, and every
+fault is told with file and line: `./callboard mappings check`. A default that is not given here is the integration's
+own. A mapping that is changed holds from the feed's next run on.
+"""
 _ROW = re.compile(r"^\| \*\*(?P<name>[^*]+)\*\* \| (?P<value>.*) \|$", re.MULTILINE)
 
 
@@ -34,6 +52,19 @@ def integrations_page() -> str:
         "# Integrations\n\nWritten by `make docs` from Dag files and mapping schemas; change those, not this page.\n"
     ]
     parts += [f"{_demoted(page)}\n\n{_mapping_section(schema_for(slug))}" for slug, page in pages().items()]
+    return "\n".join(parts)
+
+
+def mappings_page() -> str:
+    """The whole of docs/mappings.md."""
+    parts = [_MAPPINGS_PAGE]
+    for model in (FeedFile, Window, Destination, Recipients, Limits, Layout, Column):
+        title = "`<feed>.yaml`" if model is FeedFile else f"`{_key_of(model)}`"
+        meanings = _meanings(model)
+        rows = [
+            f"| `{key}` | {_default(model, field)} | {meanings[key]} |" for key, field in model.model_fields.items()
+        ]
+        parts.append("\n".join([f"## {title}\n", "| key | default | meaning |", "|---|---|---|", *rows]) + "\n")
     return "\n".join(parts)
 
 
@@ -61,6 +92,7 @@ def written() -> dict[Path, str]:
     front = ROOT / "README.md"
     return {
         ROOT / "docs" / "integrations.md": integrations_page(),
+        ROOT / "docs" / "mappings.md": mappings_page(),
         front: readme(front.read_text("utf-8")),
     }
 
@@ -93,6 +125,33 @@ def _mapping_section(schema: MappingSchema) -> str:
     for name, field in schema.record.items():
         lines.append(f"| `{name}` | {field.type} | {field.meaning} | {', '.join(headers.get(name, []))} |")
     return "\n".join(lines) + "\n"
+
+
+def _key_of(model: type[Strict]) -> str:
+    return "layout.columns" if model is Column else model.__name__.lower()
+
+
+def _meanings(model: type[Strict]) -> dict[str, str]:
+    """The docstrings of a model's keys, each on one line."""
+    (declared,) = ast.parse(inspect.getsource(model)).body
+    if not isinstance(declared, ast.ClassDef):
+        raise TypeError(f"{model.__name__} is no class")
+    return {
+        key.target.id: " ".join(said.value.value.split())
+        for key, said in pairwise(declared.body)
+        if isinstance(key, ast.AnnAssign) and isinstance(key.target, ast.Name)
+        if isinstance(said, ast.Expr) and isinstance(said.value, ast.Constant) and isinstance(said.value.value, str)
+    }
+
+
+def _default(model: type[Strict], field: FieldInfo) -> str:
+    """What holds where a key is left out; empty where it is the integration's own, or where its meaning says it."""
+    if field.is_required():
+        return "" if model in {Window, Layout} else "required"
+    default = field.get_default(call_default_factory=True)
+    if default is None or default in ((), {}) or isinstance(default, Strict):
+        return ""
+    return f"`{json.dumps(default)}`"
 
 
 def main(arguments: list[str]) -> int:

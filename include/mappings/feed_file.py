@@ -97,17 +97,35 @@ class FeedFile(Strict):
     """``<feed>.yaml`` as it is written; ``None`` where the integration's default holds."""
 
     integration: Text
+    """The integration's slug: the name of its Dag file. The feed itself is named by its own file."""
     status: Status | None = None
+    """Who confirmed the layout: `vendor-documented`, `community-observed` or `default-unconfirmed`."""
     environment: Literal["production", "test"] = "production"
+    """`test` has a folder and a baseline of its own: a vendor's test system, an acceptance test, a go-live."""
     personnel_id: Annotated[Text, AfterValidator(_personnel_id)] | None = None
+    """Which ID the partner knows people by: `unique_id`, `custom1` to `custom4`, or `ids.<system>`. Required where
+    people are delivered."""
     personnel_id_pattern: Annotated[str, AfterValidator(_pattern)] | None = None
+    """A regular expression that every ID must match as a whole; who has another is not delivered (`id_malformed`)."""
     personnel_id_roster: Annotated[Text, AfterValidator(plain_csv_name)] | None = None
+    """A CSV file beside this one, with a column `personnel_id`: the IDs that the partner knows (otherwise
+    `id_unknown`)."""
     departments: Annotated[tuple[Text, ...], AfterValidator(_some_once_each)] | None = None
+    """The only departments whose slots are delivered, by `department_id`. Left out: all, also those still to come."""
     window: Window | None = None
+    """Which days are delivered, where the integration does not go by pay periods."""
     schedule: Annotated[Text, AfterValidator(_cron)] | None = None
+    """When it runs: five cron fields, in `time_zone`."""
     time_zone: Annotated[Text, AfterValidator(_zone)] | None = None
+    """An IANA zone for the whole feed: its clock, its today and its local times. Left out: `CALLBOARD_TIME_ZONE` for
+    the clock and today, each department's own for its slots."""
     destination: Destination = Destination()
+    """Where files go."""
     recipients: Recipients = Recipients()
+    """Who gets the mails."""
     limits: Limits = Limits()
+    """When a delivery is held for somebody to look at, instead of sent."""
     layout: Layout | None = None
+    """How records become bytes."""
     settings: dict[str, Any] = Field(default_factory=dict)
+    """What the integration alone knows: see [its page](integrations.md)."""

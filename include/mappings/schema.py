@@ -101,35 +101,39 @@ class Window(Strict):
     """Rolling window in whole local days around each department's today."""
 
     past_days: int = Field(ge=0, le=3660)
+    """Whole days before today."""
     future_days: int = Field(ge=0, le=3660)
+    """Whole days after today."""
 
 
 class Destination(Strict):
-    """Where a feed's files go. ``publish``: how the final name appears (see docs/runbooks/sftp-profiles.md).
-
-    ``file_name`` may contain ``{date}`` (YYYYMMDD), ``{time}`` (HHMMSS) of the business clock in the feed's zone,
-    ``{seq}`` (the delivery's sequence number, six digits or more), and for feeds of a pay period ``{period}`` (its
-    first day, YYYYMMDD): :mod:`include.mappings.file_names`. With ``publish: rename``, ``{seq}`` must, or ``{date}``
-    and ``{time}``: a file is never replaced then. With ``publish: done_marker``, ``done_suffix`` is what the marker's
-    name adds to the file's.
-    """
+    """Where a feed's files go. Placeholders in names: :mod:`include.mappings.file_names`."""
 
     connection: Text = SANDBOX_CONNECTION
-    folder: Folder | None = None  # default: /<feed>, and /<feed>/test for a test environment
-    file_name: Text | None = None  # default: the integration's
-    publish: Publish | None = None  # default: the integration's
-    done_suffix: Text | None = None  # default: .done
+    """The Airflow connection with the server, the user and the key."""
+    folder: Folder | None = None
+    """The folder on the server. Left out: `/<feed>`, and `/<feed>/test` for a test environment."""
+    file_name: Text | None = None
+    """May contain `{date}` (YYYYMMDD) and `{time}` (HHMMSS) of the business clock in the feed's zone, `{seq}` (the
+    delivery's sequence number, six digits or more), and for feeds of a pay period `{period}` (its first day,
+    YYYYMMDD)."""
+    publish: Publish | None = None
+    """How the final name appears: see [the profiles](runbooks/sftp-profiles.md). With `rename`, `file_name` must
+    contain `{seq}`, or `{date}` and `{time}`: a file is never replaced then."""
+    done_suffix: Text | None = None
+    """What a done marker's name adds to its file's. Left out: `.done`."""
 
 
 class Recipients(Strict):
-    """Who gets the mails about a feed.
-
-    ``classes``: which of the two groups hears of a class of incidents, where it is not :data:`AUDIENCES`.
-    """
+    """Who gets the mails about a feed."""
 
     administrators: tuple[Address, ...] = ()
+    """Who answers for schedules, IDs and mappings."""
     customer_it: tuple[Address, ...] = ()
+    """Who answers for servers, accounts and the network."""
     classes: dict[IncidentClass, Annotated[tuple[Audience, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    """Which of the two groups hears of a class of incidents, such as `connection: [administrators, customer_it]`; else
+    [the usual ones](runbooks/incidents.md)."""
 
     def of(self, kind: IncidentClass) -> tuple[str, ...]:
         """The addresses that hear of a class of incidents; where its groups are empty, the other group's."""
@@ -146,33 +150,43 @@ class Limits(Strict):
     """
 
     rejected_percent: float = Field(default=5, ge=0, le=100)
+    """Of the slots that should be delivered, how many percent may be rejected."""
     deletes_percent: float = Field(default=20, ge=0, le=100)
+    """Of the records that the partner holds, how many percent may be withdrawn at once."""
     deletes: int = Field(default=500, ge=0)
+    """How many records may be withdrawn at once."""
     updates_percent: float = Field(default=30, ge=0, le=100)
+    """Of the records that the partner holds, how many percent may be changed at once."""
     floor: int = Field(default=10, ge=0)
+    """Percentages count from so many rows on."""
 
 
 class Column(Strict):
-    """One column of a file: its header and the record field in it.
-
-    ``format`` for dates and local times: ``YYYY MM DD HH MM SS`` and literals (default ``YYYY-MM-DD``, and
-    ``YYYY-MM-DDTHH:MM:SS``). ``MM`` is the month beside ``DD`` or ``YYYY`` and the minute after ``HH``. For booleans:
-    ``yes/no`` words parted by ``/`` (default ``true/false``).
-    """
+    """One column of a file: its header and the record field in it."""
 
     header: str
+    """The column's name in the file."""
     field: Text
+    """One of the integration's [record fields](integrations.md)."""
     format: Text | None = None
+    """For dates and local times: `YYYY MM DD HH MM SS` and literals (left out: `YYYY-MM-DD`, `YYYY-MM-DDTHH:MM:SS`).
+    `MM` is the month beside `DD` or `YYYY` and the minute after `HH`. For booleans: two words parted by `/` (left out:
+    `true/false`)."""
 
 
 class Layout(Strict):
     """How records become bytes: RFC 4180, minimal quoting, no byte-order mark unless the encoding says so."""
 
     header: bool = True
+    """Whether the first line names the columns."""
     delimiter: Delimiter = ","
+    """What parts two cells."""
     line_end: Literal["crlf", "lf"] = "crlf"
+    """`crlf` or `lf`."""
     encoding: Literal["utf-8", "utf-8-sig", "latin-1", "cp1252"] = "utf-8"
+    """`utf-8`, `utf-8-sig` (with a byte-order mark), `latin-1` or `cp1252`."""
     columns: tuple[Column, ...] = Field(min_length=1)
+    """The columns, in their order."""
 
 
 class NoSettings(Strict):
