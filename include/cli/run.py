@@ -81,7 +81,10 @@ def approve_command(
 def _run(feed: str, conf: dict[str, Any], wait: int, *, as_json: bool) -> None:
     from include.platform.airflow_api import FINISHED, AirflowApi
     from include.run.summary import summary_row
+    from include.run.which_run import require_feed
 
+    services = local_services()
+    require_feed(services, feed, ())
     deadline = time.monotonic() + wait
     with AirflowApi.of_access_file(var_folder() / "access.json") as airflow:
         run_id = airflow.trigger(feed, conf)
@@ -92,7 +95,6 @@ def _run(feed: str, conf: dict[str, Any], wait: int, *, as_json: bool) -> None:
                     next_step="look at it in Airflow; it goes on",
                 )
             time.sleep(_POLL_SECONDS)
-    services = local_services()
     ended = _ended(services, feed, run_id, deadline)
     if ended.state == "dry_run":
         _print_plan(services, ended, as_json=as_json)

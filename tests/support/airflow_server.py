@@ -119,7 +119,12 @@ class WatchedAirflow:
             ended = [run for run in self.runs.values() if run["state"] == query["state"] and run["end_date"]]
             found = [run for run in ended if datetime.fromisoformat(run["end_date"]) >= since]
             return 200, _page("dag_runs", sorted(found, key=lambda run: run[query["order_by"]]), query)
-        _, _, _, _, dag, _, run_id = parts.path.split("/")
+        _, _, _, _, dag, *_, run_id = parts.path.split("/")
+        if run_id == "dagRuns":
+            if dag not in {known for known, _ in self.runs}:
+                return 404, {"detail": "no such Dag"}
+            newest_first = [run for (known, _), run in reversed(self.runs.items()) if known == dag]
+            return 200, _page("dag_runs", newest_first, {"offset": "0"} | query)
         run = self.runs.get((dag, run_id))
         if run is None:
             return 404, {"detail": "no such run"}

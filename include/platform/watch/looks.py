@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from include.database import not_ready_errors
 from include.errors import SourceNotReady
+from include.platform.airflow_api import FINISHED
 from include.platform.supervision import program_states
 from include.platform.watch.trouble import Findings, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _ANSWER_SECONDS = 5
@@ -91,6 +92,27 @@ def mailer(found: Findings, socket: Path, logs: Path) -> None:
         return
     what = "Mails about feeds are written and wait; none is lost, and none leaves."
     found.looked("mailer", *([] if state == "RUNNING" else [_dead("mailer", "the mailer", "mailer", what, logs)]))
+
+
+def housekeeping(found: Findings, runs: Sequence[Mapping[str, Any]]) -> None:
+    """Look at how the nightly housekeeping ended last; ``runs`` are Airflow's, the newest first."""
+    last = next((run for run in runs if run["state"] in FINISHED), None)
+    if last is None or last["state"] == "success":
+        found.looked("housekeeping")
+        return
+    found.looked(
+        "housekeeping",
+        Trouble(
+            key="housekeeping",
+            title="the nightly housekeeping failed",
+            what="What is old was not removed. Nothing is lost and feeds go on, but the disk fills a little every day.",
+            steps=(
+                f"Open the run {last['dag_run_id']} of the Dag housekeeping in Airflow: its red task says why.",
+                "Mend that. The next night does the rest; whoever cannot wait starts the Dag in Airflow.",
+            ),
+            over="a later housekeeping ended well.",
+        ),
+    )
 
 
 def disk(found: Findings, var: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from include.alerts.smtp import MailServer
 from include.errors import CallboardError, MailNotSent, SourceNotReady
-from include.platform.airflow_api import AirflowRefusesAccount, AirflowSilent
+from include.platform.airflow_api import AirflowLacks, AirflowRefusesAccount, AirflowSilent
 from include.platform.watch import alarms, looks, mail_flow
 from include.platform.watch.configured import Configured
 from include.platform.watch.feeds import in_flight_too_long, stale_feeds, tell_stale
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
+#: The Dag of dags/housekeeping.py.
+HOUSEKEEPING = "housekeeping"
 #: What the watch waits for one answer of the mail server: while it waits it does not look.
 _MAIL_SECONDS = 5
 #: A mail that the server answered it will not take is not offered again before this.
@@ -137,6 +139,8 @@ class Watch:
         self._try(done, "looking at the feeds", lambda: self._look_at_feeds(done, heads, ask_airflow=airflow))
         if airflow and self._acts:
             self._try(done, "writing notes", lambda: self._write_notes(heads))
+        if airflow:
+            self._try(done, "looking at the housekeeping", lambda: self._look_at_housekeeping(done))
 
     def _record_killed(self, done: Round, heads: tuple[FeedHead, ...]) -> None:
         feeds = {head.feed for head in heads}
@@ -161,6 +165,13 @@ class Watch:
             paused = self._try(done, "asking which Dags are paused", self._api.paused)
         with self._services.ledger("stale") as connection:
             tell_stale(connection, stale, paused)
+
+    def _look_at_housekeeping(self, done: Round) -> None:
+        try:
+            runs = self._api.runs(HOUSEKEEPING, limit=5)
+        except AirflowLacks:  # a platform of its own, whose Dag files leave it out
+            runs = []
+        looks.housekeeping(done.found, runs)
 
     def _look_at_mails(self, done: Round) -> None:
         with self._services.ledger_reading() as connection:

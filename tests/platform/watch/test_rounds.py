@@ -457,3 +457,15 @@ def test_mappings_that_cannot_be_read_stop_neither_looks_nor_mails(watched: Watc
     assert [state for state, _ in watched.news()] == ["open"]
     with transaction(watched.installation.services.settings.ledger_dsn) as connection:
         assert [each.feed for each in incidents.open_incidents(connection)] == [FEED]  # it is late all the same
+
+
+def test_a_housekeeping_that_failed_is_told_until_one_ends_well(watched: Watched) -> None:
+    airflow = watched.installation.airflow
+    for night, state in enumerate(("success", "failed", "running")):
+        airflow.has("housekeeping", f"night-{night}", state)
+    watched.rounds(0, 1.5, 3)
+    assert watched.news() == [("open", "Callboard itself: the nightly housekeeping failed")]
+    assert "night-1" in watched.server.mails()[0].get_content()
+    airflow.has("housekeeping", "night-2", "success")
+    watched.rounds(4, 5.5)
+    assert watched.news()[1:] == [("closed", "Over: Callboard itself: the nightly housekeeping failed")]

@@ -1,4 +1,4 @@
-"""`callboard deliveries`: what of a feed that has sent nothing yet, and of a name that is no feed's."""
+"""What `callboard deliveries` and `run` make of a feed that has sent nothing yet, and of a name that is no feed's."""
 
 from __future__ import annotations
 
@@ -24,3 +24,10 @@ def test_a_feed_whose_mapping_is_gone_keeps_its_deliveries(world, monkeypatch):
         file.unlink()
     [delivery] = as_json(callboard(world, monkeypatch, "deliveries", KRONOS, "--json"))
     assert delivery["state"] == "COMMITTED"
+
+
+@pytest.mark.parametrize("words", [("run",), ("resend",), ("rebaseline",)])
+def test_a_dag_that_is_no_feed_is_not_run_as_one(world, monkeypatch, words):
+    """Its runs are not in the ledger: waiting for their end there would be in vain."""
+    with pytest.raises(UnknownName, match="no feed 'housekeeping'"):
+        callboard(world, monkeypatch, *words, "housekeeping")
