@@ -1,8 +1,7 @@
 """Builds a Dag of the four steps for each feed of an integration; nothing else.
 
 A Dag file calls :func:`publish_dags` with its declaration. Whatever a step does is in :mod:`include.run`; here it is
-only
-given its inputs, its retries and its place.
+only given its inputs, its retries and its place.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import xmlrpc.client
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +100,8 @@ def fail_and_kill(platform: WholePlatform, run: Failing, victim: str, trouble: s
     platform.control("/_faults", CLOSED)
     platform.control("/_faults", TROUBLES[trouble], of="mail")
     if trouble == "down":
-        supervisor(platform).stopProcess("sandbox-mail")
+        with supervisor(platform) as programs:
+            programs.stopProcess("sandbox-mail")
     try:
         run.begin()
         wait_until(run.tasks_at_work, 120, "the delivery")
@@ -113,7 +115,8 @@ def fail_and_kill(platform: WholePlatform, run: Failing, victim: str, trouble: s
             assert run.mails() == []
     finally:
         if trouble == "down":
-            supervisor(platform).startProcess("sandbox-mail")
+            with supervisor(platform) as programs:
+                programs.startProcess("sandbox-mail")
         wait_until(lambda: platform.program("sandbox-mail"), 30, "the mail server")
         platform.control("/_faults", [], of="mail")
         platform.control("/_faults", [])
@@ -128,9 +131,10 @@ def the_living(platform: WholePlatform, run: Failing, victim: str) -> int:
         return int(stat.read().rpartition(")")[2].split()[1])
 
 
-def supervisor(platform: WholePlatform) -> Any:
-    transport = SupervisorTransport(None, None, f"unix://{State(platform.var).socket()}")
-    return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+@contextmanager
+def supervisor(platform: WholePlatform) -> Iterator[Any]:
+    with closing(SupervisorTransport(None, None, f"unix://{State(platform.var).socket()}")) as transport:
+        yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
 
 assert os.environ.get("CALLBOARD_CHAOS"), "collected without being asked for"
