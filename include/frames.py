@@ -77,11 +77,11 @@ class Span:
 
     ``window``: any part of the slot overlaps the local days ``first_day``..``last_day`` of its department.
     ``pay_period``: ``slot_date`` lies in ``first_day``..``last_day``. ``published``: every published slot; both days
-    None.
+    None. ``tables``: no span of slots, but whole tables; both days None.
     ``epoch`` names the pay period (its first day, ISO) where a feed keeps one baseline per period, else "".
     """
 
-    kind: Literal["window", "pay_period", "published"]
+    kind: Literal["window", "pay_period", "published", "tables"]
     first_day: date | None = None
     last_day: date | None = None
     epoch: str = ""

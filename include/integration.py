@@ -36,6 +36,11 @@ class Slots:
 
 
 @dataclass(frozen=True, slots=True)
+class Tables:
+    """All tables of the schedule store, drafts included, as they are at one moment: nothing is decided about a row."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The whole window, period or table every time; the last writer wins, under the fence."""
 
@@ -62,6 +67,7 @@ class Sftp:
     """A file, published whole under its final name on an SFTP server (connection, folder and name: the mapping's)."""
 
 
+Source = Slots | Tables
 Way = Snapshot | Changes | Rows
 
 
@@ -71,7 +77,8 @@ class Integration:
 
     ``slug`` names its Dag file, mapping schema, transform and golden cases. ``doc`` is its page (the Dag file's
     docstring): shown in Airflow, and printed into ``docs/integrations.md``. ``on_call``: people are paged by what it
-    delivers, so that while a guard holds its deletes its adds and updates may be let through.
+    delivers, so that while a guard holds its deletes its adds and updates may be let through. ``transform`` decides
+    about slots; whole tables go as they are, without one.
 
     Raises:
         ConfigurationError: at construction, for a slug that is not lower snake case, a missing page, or parts that
@@ -80,8 +87,8 @@ class Integration:
 
     slug: str
     doc: str | None
-    source: Slots
-    transform: Transform
+    source: Source
+    transform: Transform | None
     way: Way
     destination: Sftp | RowDestination
     on_call: bool = False
@@ -93,7 +100,11 @@ class Integration:
             raise ConfigurationError(
                 f"Integration {self.slug} has no page.", next_step="start its Dag file's docstring with '# <name>'"
             )
-        if isinstance(self.way, Changes) and self.way.per_epoch and self.source.within != "pay_period":
+        if isinstance(self.source, Tables) is not (self.transform is None):
+            raise ConfigurationError(f"Integration {self.slug}: slots need a transform, and whole tables have none.")
+        if isinstance(self.source, Tables) and not isinstance(self.way, Snapshot):
+            raise ConfigurationError(f"Integration {self.slug}: whole tables are sent whole, as a Snapshot.")
+        if isinstance(self.way, Changes) and self.way.per_epoch and self.source != Slots("pay_period"):
             raise ConfigurationError(f"Integration {self.slug}: a baseline per epoch needs Slots(within='pay_period').")
         if isinstance(self.way, Rows) is isinstance(self.destination, Sftp):
             raise ConfigurationError(

@@ -33,6 +33,25 @@ def structure(columns: tuple[str, ...], key: str) -> ExpectationSuite:
 
 
 @cache
+def whole_tables(files: tuple[str, ...]) -> ExpectationSuite:
+    """Suite of whole tables, of one row per file: all are there, complete, and refer to nothing that is not there."""
+    from great_expectations import expectations as gxe
+
+    return _suite(
+        "whole_tables",
+        gxe.ExpectColumnDistinctValuesToEqualSet(
+            column="file", value_set=list(files), meta={"name": "every table is there"}
+        ),
+        gxe.ExpectColumnPairValuesToBeEqual(
+            column_A="rows", column_B="stored", meta={"name": "as many rows as the store has"}
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="broken", min_value=0, max_value=0, meta={"name": "every reference leads to a row"}
+        ),
+    )
+
+
+@cache
 def id_matching(pattern: str, *, roster: bool, id_required: bool) -> ExpectationSuite:
     """Suite of the people's IDs: present, well-formed, unique, and on the partner's roster where there is one.
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 _COUNTS = ("extracted", "delivered", "pending", "excluded", "rejected")
 
 
-def extracted(connection: Connection, claim: Claim, *, epoch: str, mapping_version: str, slots: int) -> None:
-    """Record what the extract froze."""
+def extracted(connection: Connection, claim: Claim, *, epoch: str, mapping_version: str, extracted: int) -> None:
+    """Record what the extract froze; ``extracted`` counts slots, or rows of whole tables."""
     hold(connection, claim)
-    _update(connection, claim, epoch=epoch, mapping_version=mapping_version, extracted=slots)
+    _update(connection, claim, epoch=epoch, mapping_version=mapping_version, extracted=extracted)
 
 
 def validated(connection: Connection, claim: Claim, checks: Sequence[Mapping[str, Any]]) -> None:
@@ -29,8 +29,11 @@ def validated(connection: Connection, claim: Claim, checks: Sequence[Mapping[str
     _update(connection, claim, checks=json.dumps(list(checks)))
 
 
-def decided(connection: Connection, claim: Claim, *, decisions: str, snapshot: str, counts: Counts) -> None:
-    """Record what the transform decided: references to the decisions and the snapshot, and the counts so far."""
+def decided(connection: Connection, claim: Claim, *, decisions: str | None, snapshot: str, counts: Counts) -> None:
+    """Record what the transform decided: references to the decisions and the snapshot, and the counts so far.
+
+    ``decisions`` is None where nothing is decided: whole tables.
+    """
     hold(connection, claim)
     _update(
         connection, claim, decisions=decisions, snapshot=snapshot, excluded=counts.excluded, rejected=counts.rejected

@@ -97,8 +97,9 @@ def read_feed(folder: Path, feed: str) -> Reading:
 
 
 def _fill_in(values: dict[str, Any], schema: MappingSchema) -> None:
-    """Give a layout or window that says only what differs the integration's default for the rest."""
-    for key, default in (("layout", schema.layout), ("window", schema.window)):
+    """Give a layout, window or limits that say only what differs the integration's default for the rest."""
+    values.setdefault("limits", {})
+    for key, default in (("layout", schema.layout), ("window", schema.window), ("limits", schema.limits)):
         given = values.get(key)
         if default is not None and isinstance(given, dict):
             values[key] = default.model_dump(mode="json", exclude_none=True) | given
@@ -155,6 +156,7 @@ def _check(reading: Reading, file: FeedFile, mapping: FeedMapping, schema: Mappi
         reading.fault((), "required key 'personnel_id' is missing: which ID does this partner know people by?")
     unused = {
         "personnel_id": not schema.delivers_people and file.personnel_id is not None,
+        "departments": not schema.delivers_slots and file.departments is not None,
         "window": schema.window is None and file.window is not None,
         "layout": schema.layout is None and file.layout is not None,
     }

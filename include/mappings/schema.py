@@ -246,6 +246,8 @@ class MappingSchema:
     settings: type[Strict] = NoSettings
     side_tables: Mapping[str, type[Strict]] = field(default_factory=dict)  # suffix -> row, e.g. "matrix"
     missing_id: Literal["id_missing", "opted_out"] = "id_missing"
+    limits: Limits = field(default_factory=Limits)
+    delivers_slots: bool = True  # `departments` is refused otherwise
     delivers_people: bool = True  # `personnel_id` is then required, and refused otherwise
     delivers_placeholders: bool = True  # False where people are paid or invited: slots of placeholders are excluded
     list_files: Mapping[str, str] = field(default_factory=dict)

@@ -54,13 +54,18 @@ def standing(
     """Split the included slots: ``missing`` ones are pending, as refused where the partner said so, else ``reason``."""
     pending = {slot_id: "refused" if slot_id in refused else reason for slot_id in sorted(missing)}
     counts = Counts(
-        extracted=decided.extracted.slot_count,
+        extracted=decided.extracted.rows,
         delivered=decided.included - len(pending),
         pending=len(pending),
         excluded=decided.excluded,
         rejected=decided.rejected,
     )
     return Standing(counts, pending)
+
+
+def nothing_delivered(decided: Decided) -> Standing:
+    """How whole tables stand that are not with the partner: every row of them is pending."""
+    return Standing(Counts(extracted=decided.extracted.rows, delivered=0, pending=decided.included), {})
 
 
 def slots_to_send(plan: Path, column: str) -> set[str]:

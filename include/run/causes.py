@@ -54,7 +54,7 @@ def causes_of(lost: Lost, mapping: FeedMapping, decided: Decided, services: Serv
     Causes: a reason's name where this run decided about the slot, else ``period_unpublished``, ``department_gone``,
     ``slots_deleted``, ``other_department``, ``outside_window``.
     """
-    if not lost.slot_ids:
+    if not lost.slot_ids or decided.decisions is None:
         return []
     found: Counter[tuple[str, str]] = Counter()
     about = read_decisions(services.artifacts.path(decided.decisions), lost.slot_ids).about

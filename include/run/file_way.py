@@ -14,15 +14,16 @@ from include.mappings.schema import DONE_SUFFIX
 from include.plan.diff import DeltaCounts, diff
 from include.plan.guards import Effect, count_lost
 from include.plan.snapshot import with_lost
-from include.run.account import slots_to_send, standing
+from include.run.account import nothing_delivered, slots_to_send, standing
 from include.run.guarding import JUDGED_ANEW, Guarding, Judged
-from include.run.handed import Sent
+from include.run.handed import Sent, TableArchive
 from include.run.outcome import Outcome, Preview
 from include.run.payload import freeze_payload, temp_name
 from include.run.publishing import publishing
 from include.run.sending import discard_uploads, drive, stage
 from include.run.sessions import place_of
 from include.run.summary import delivered_paths
+from include.run.whole_tables import causes_in_tables, change_of_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,6 +150,10 @@ class Files:
             head = deliveries.head(connection, self.claim.stream, extracted.span.epoch)
             seq = deliveries.next_seq(connection, self.claim.stream)
             refused = frozenset(refusal.key for refusal in rows.refusals(connection, self.claim.stream))
+        if isinstance(extracted.content, TableArchive):
+            held = self.services.artifacts.path(head.snapshot) if head and not self.order.rebaseline else None
+            table_counts, table_effect = change_of_tables(held, extracted.content)
+            return Planned(head, seq, refused, None, table_counts, table_effect)
         delta = self.folder / "delta.parquet"
         if head is not None and head.snapshot == self.decided.snapshot and not refused:
             counts = DeltaCounts(0, 0, 0, unchanged=self.decided.records, expired=0)
@@ -187,7 +192,7 @@ class Files:
             merged = self.folder / "merged.parquet"
             withheld = with_lost(self.services.artifacts.path(snapshot), delta, merged)
             snapshot = self.services.artifacts.put_file(merged).sha256
-        if withheld or self.order.rebaseline:
+        if delta is not None and (withheld or self.order.rebaseline):
             delta = self.folder / "sent.delta.parquet"
             counts = self._difference(
                 planned.head, planned.refused, delta, wanted=snapshot, everything=self.order.rebaseline
@@ -233,7 +238,11 @@ class Files:
         )
 
     def _hold(self, judged: Judged, planned: Planned) -> DeliveryHeld:
-        return self.guarding.hold(judged, self._new(planned, ()), planned.delta, "action")
+        causes = None
+        if isinstance(self.decided.extracted.content, TableArchive) and planned.head is not None:
+            held = self.services.artifacts.path(planned.head.snapshot)
+            causes = causes_in_tables(held, self.decided.extracted.content)
+        return self.guarding.hold(judged, self._new(planned, ()), planned.delta, "action", causes)
 
     def _new(
         self,
@@ -328,6 +337,8 @@ def standing_of_files(decided: Decided, services: Services, folder: Path, *, rea
         refusals = rows.refusals(connection, claim.stream)
     if head is not None and head.snapshot == decided.snapshot and not refusals:
         return standing(decided, ())
+    if decided.decisions is None:  # whole tables: all or nothing
+        return nothing_delivered(decided)
     difference = folder / "standing.delta.parquet"
     held = services.artifacts.path(head.snapshot) if head else None
     wanted = services.artifacts.path(decided.snapshot)

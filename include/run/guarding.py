@@ -124,10 +124,18 @@ class Guarding:
             )
             deliveries.supersede(connection, self.claim, held, f"approved by {order.by or 'unknown'}")
 
-    def hold(self, judged: Judged, new: NewDelivery, plan: Path | None, column: str) -> DeliveryHeld:
+    def hold(
+        self,
+        judged: Judged,
+        new: NewDelivery,
+        plan: Path | None,
+        column: str,
+        causes: list[dict[str, Any]] | None = None,
+    ) -> DeliveryHeld:
         """Keep a stopped plan in the ledger, and answer with the error that says why.
 
-        ``plan`` is the delta or the operations, record by record; ``column`` says what each does.
+        ``plan`` is the delta or the operations, record by record; ``column`` says what each does. ``causes``: why, if
+        no plan tells it.
         """
         stored = None
         lost = lost_slots(None, column)
@@ -138,7 +146,7 @@ class Guarding:
             "guards": list(judged.guards),
             "lost": len(lost),
             "soon": lost.soon,
-            "causes": causes_of(lost, self.mapping, self.decided, self.services),
+            "causes": causes_of(lost, self.mapping, self.decided, self.services) if causes is None else causes,
             "withheld": len(lost) if judged.withholds else 0,
         }
         why = "; ".join(said(trip) for trip in judged.trips)
@@ -164,7 +172,9 @@ class Guarding:
 
     def _completed(self, effect: Effect) -> Effect:
         artifacts = self.services.artifacts
-        rejected = rejected_within_limits(artifacts.path(self.decided.decisions)) if self.decided.rejected else 0
+        rejected, decisions = 0, self.decided.decisions
+        if decisions is not None and self.decided.rejected:
+            rejected = rejected_within_limits(artifacts.path(decisions))
         layout = held_layout = None
         if self.mapping.layout is not None:
             with self.services.ledger_reading() as connection:

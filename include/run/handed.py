@@ -12,37 +12,75 @@ from include.ledger.records import Claim, Counts
 
 
 @dataclass(frozen=True, slots=True)
+class SlotFrames:
+    """References (SHA-256) to the three frames of an extract of slots."""
+
+    slots: str
+    people: str
+    assignments: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableArchive:
+    """Whole tables, packed as they are published: a reference to the zip, and what was counted of each table.
+
+    ``rows`` came out of the table, which had ``stored`` at that moment, and ``broken`` references of them lead nowhere.
+    """
+
+    sha256: str
+    bytes: int
+    rows: dict[str, int]
+    stored: dict[str, int]
+    broken: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Extracted:
-    """The claim, and references (SHA-256) to the frozen mapping and the extract's three frames."""
+    """The claim, a reference (SHA-256) to the frozen mapping, and what was read: ``rows`` slots, or rows of tables."""
 
     claim: Claim
     feed: str
     as_of: datetime
     span: Span
     mapping: str
-    slots: str
-    people: str
-    assignments: str
-    slot_count: int
+    content: SlotFrames | TableArchive
+    rows: int
+
+    @property
+    def frames(self) -> SlotFrames:
+        """The frames of an extract of slots.
+
+        Raises:
+            TypeError: it is one of whole tables.
+        """
+        if not isinstance(self.content, SlotFrames):
+            raise TypeError("an extract of whole tables has no frames")
+        return self.content
 
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """The extract with the verdict's two frames (references) and how many people and assignment rows have a fault."""
+    """The extract with the verdict's two frames (references) and how many people and assignment rows have a fault.
+
+    Of whole tables there is no verdict about rows: both frames are None.
+    """
 
     extracted: Extracted
-    people: str
-    mapped: str
-    people_faults: int
-    mapping_faults: int
+    people: str | None = None
+    mapped: str | None = None
+    people_faults: int = 0
+    mapping_faults: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """References to the decisions and to what the partner should hold, with the decisions in counts."""
+    """References to the decisions and to what the partner should hold, with the decisions in counts.
+
+    About whole tables nothing is decided (None), and what the partner should hold is the archive itself.
+    """
 
     extracted: Extracted
-    decisions: str
+    decisions: str | None
     snapshot: str
     included: int
     excluded: int
@@ -92,10 +130,12 @@ def extracted_from_json(data: dict[str, Any]) -> Extracted:
         span[day] = date.fromisoformat(span[day]) if span[day] else None
     expired_before = span["expired_before"]
     span["expired_before"] = datetime.fromisoformat(expired_before) if expired_before else None
+    content = data["content"]
     return Extracted(
         **{
             **data,
             "claim": Claim(**data["claim"]),
+            "content": SlotFrames(**content) if "slots" in content else TableArchive(**content),
             "as_of": datetime.fromisoformat(data["as_of"]),
             "span": Span(**span),
         }

@@ -103,16 +103,18 @@ class Judged:
 class Counted:
     """What the failure of a run that had decided means: how many slots the partner does not hold as it should.
 
-    ``soon`` of them are on at the moment, or start soon.
+    ``soon`` of them are on at the moment, or start soon. Both are None where no slots are delivered, but tables.
     """
 
     judged: Judged
-    waiting: int
-    soon: int
+    waiting: int | None
+    soon: int | None
 
 
 def count(decided: Decided, standing: Standing, services: Services) -> Counted:
     """Count what a failed run leaves undelivered."""
+    if decided.decisions is None:
+        return Counted(judge(decided, standing, services), None, None)
     soon = count_soon(decided, standing.pending, services)
     return Counted(judge(decided, standing, services), len(standing.pending), soon)
 
@@ -125,7 +127,7 @@ def judge(decided: Decided, standing: Standing, services: Services) -> Judged:
     claim = decided.extracted.claim
     feed = decided.extracted.feed
     refused = {slot_id: reason for slot_id, reason in standing.pending.items() if reason in _REFUSED}
-    fingerprint = _fingerprint(decided.decisions, refused)
+    fingerprint = _fingerprint(decided.decisions or decided.snapshot, refused)
     with services.ledger_reading() as connection:
         known = {each.kind: each for each in incidents.open_incidents(connection, feed) if each.kind in _BY_ROWS}
     if known and all(incident.facts.get("judged") == fingerprint for incident in known.values()):

@@ -12,6 +12,7 @@ from include.mappings.file_names import file_name
 from include.mappings.schemas import schema_for
 from include.render.changes import change_files
 from include.render.csv import render_csv
+from include.run.handed import TableArchive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +45,7 @@ def freeze_payload(
     folder: Path,
     services: Services,
 ) -> tuple[PayloadFile, ...]:
-    """Render the snapshot or the delta as the mapping lays it out.
+    """Render the snapshot or the delta as the mapping lays it out; an archive of whole tables is what it is.
 
     The bytes depend on the extract, the mapping and the business clock alone; they are frozen by their hash, and a
     retry sends them again under the same final name. ``delta`` is None where nothing differs. Empty when a `Changes`
@@ -54,9 +55,13 @@ def freeze_payload(
         ConfigurationError: the mapping has no layout or file name.
         DataRejected: a value cannot be written in the layout's encoding.
     """
+    zone = mapping.time_zone or services.settings.time_zone
+    if isinstance(extracted.content, TableArchive):
+        archive = extracted.content
+        final = file_name(mapping.destination.file_name or "", extracted.as_of, zone, seq)
+        return (PayloadFile(final, temp_name(final, claim), archive.sha256, archive.bytes, extracted.rows),)
     if mapping.layout is None or mapping.destination.file_name is None:
         raise ConfigurationError(f"Feed {mapping.feed} has no file layout.", next_step="give its mapping a `layout`")
-    zone = mapping.time_zone or services.settings.time_zone
     files = []
     for position, part in enumerate(_parts(way, mapping, wanted, delta, folder)):
         rendered_file = folder / f"payload.{position}"

@@ -22,7 +22,7 @@ def rejected_slots(decided: Decided, refused: Mapping[str, str], services: Servi
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    decisions = pq.ParquetFile(services.artifacts.path(decided.decisions)).read()
+    decisions = pq.ParquetFile(services.artifacts.path(decided.decisions or "")).read()
     rejected = decisions.filter(pc.equal(decisions["outcome"], "rejected"))
     reasons = {row["slot_id"]: (row["reason"], row["detail"] or "") for row in rejected.to_pylist()}
     reasons |= {slot_id: (reason, "") for slot_id, reason in refused.items()}
@@ -49,14 +49,14 @@ def _slots(decided: Decided, slot_ids: Collection[str], services: Services) -> p
     import pyarrow.parquet as pq
 
     columns = ["slot_id", "emp_id", "assignment_id", "slot_date", "start_utc", "stop_utc"]
-    slots = pq.ParquetFile(services.artifacts.path(decided.extracted.slots)).read(columns)
+    slots = pq.ParquetFile(services.artifacts.path(decided.extracted.frames.slots)).read(columns)
     return slots.filter(pc.is_in(slots["slot_id"], pa.array(list(slot_ids), slots["slot_id"].type)))
 
 
 def _zones(decided: Decided, services: Services) -> dict[str, str]:
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(services.artifacts.path(decided.extracted.assignments))
+    file = pq.ParquetFile(services.artifacts.path(decided.extracted.frames.assignments))
     table = file.read(["assignment_id", "time_zone"])
     return dict(zip(table["assignment_id"].to_pylist(), table["time_zone"].to_pylist(), strict=True))
 

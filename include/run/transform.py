@@ -13,6 +13,7 @@ from include.plan.snapshot import write_snapshot
 from include.run.decisions import write_decisions
 from include.run.handed import Decided, Validated
 from include.run.validate import frozen_mapping, loaded_extract
+from include.run.whole_tables import decide_tables
 from include.transforms.writable import only_writable
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def transform(integration: Integration, validated: Validated, services: Services) -> Decided:
-    """Run the integration's transform and store its decisions and its snapshot.
+    """Run the integration's transform and store its decisions and its snapshot. Whole tables stay as they are.
 
     Raises:
         DataRejected: the transform did not account for every slot exactly once.
@@ -31,14 +32,16 @@ def transform(integration: Integration, validated: Validated, services: Services
     import pandas as pd
 
     extracted = validated.extracted
+    if integration.transform is None:
+        return decide_tables(extracted, services)
     mapping = frozen_mapping(extracted, services)
     extract = loaded_extract(extracted, services)
     result = integration.transform(
         extract,
         mapping,
         Verdict(
-            people_faults=pd.read_parquet(services.artifacts.path(validated.people)),
-            mapped=pd.read_parquet(services.artifacts.path(validated.mapped)),
+            people_faults=pd.read_parquet(services.artifacts.path(validated.people or "")),
+            mapped=pd.read_parquet(services.artifacts.path(validated.mapped or "")),
         ),
     )
     result = only_writable(result, schema_for(mapping.integration).record, mapping.layout)

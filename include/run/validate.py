@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from include.expectations.runner import verdict
 from include.ledger import runs
 from include.mappings.frozen import thaw
-from include.run.handed import Extracted, Validated
+from include.run.handed import Extracted, TableArchive, Validated
+from include.run.whole_tables import validate_tables
 from include.sources.store import load_extract
 
 if TYPE_CHECKING:
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
 
 
 def validate(extracted: Extracted, services: Services) -> Validated:
-    """Judge people's IDs and the mapping's completeness. Faults of rows become rejections; they do not fail the run.
+    """Judge people's IDs and the mapping's completeness; of whole tables, that they are complete.
+
+    Faults of rows become rejections; they do not fail the run.
 
     Raises:
-        DataRejected: a structural fault (a missing column, a null key): no row can be trusted.
+        DataRejected: a structural fault (a missing column, a null key, an incomplete table): no row can be trusted.
         FencedOut: a newer run has started.
     """
+    if isinstance(extracted.content, TableArchive):
+        return validate_tables(extracted, extracted.content, services)
     found = verdict(loaded_extract(extracted, services), frozen_mapping(extracted, services))
     with services.ledger("validated") as connection:
         runs.validated(connection, extracted.claim, found.checks)
@@ -47,9 +52,9 @@ def loaded_extract(extracted: Extracted, services: Services) -> SlotExtract:
     """The extract's frames, in memory."""
     artifacts = services.artifacts
     return load_extract(
-        artifacts.path(extracted.slots),
-        artifacts.path(extracted.people),
-        artifacts.path(extracted.assignments),
+        artifacts.path(extracted.frames.slots),
+        artifacts.path(extracted.frames.people),
+        artifacts.path(extracted.frames.assignments),
         span=extracted.span,
         as_of=extracted.as_of,
     )

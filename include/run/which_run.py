@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from include.errors import ConfigurationError, UnknownName
 from include.ledger import runs
 from include.mappings.loader import load_feed
+from include.mappings.schemas import schema_for
 from include.mappings.wording import nearest
 
 if TYPE_CHECKING:
@@ -100,7 +101,12 @@ def _nothing(services: Services, feed: str, when: When) -> Exception:
             f"No run of feed {feed} had decided about a slot and ended by {when.at.isoformat()}.",
             next_step="ask about a later time; runs are kept for a limited time",
         )
-    load_feed(services.settings.mappings, feed)  # where it is wrong, that is the better answer
+    mapping = load_feed(services.settings.mappings, feed)  # where it is wrong, that is the better answer
+    if not schema_for(mapping.integration).delivers_slots:
+        return ConfigurationError(
+            f"Feed {feed} delivers whole tables: nothing is decided about a single slot.",
+            next_step="every slot of the store is in its file; ask about a feed that chooses",
+        )
     return ConfigurationError(
         f"Feed {feed} has not decided about any slot yet.", next_step=f"run it: `./callboard run {feed}`"
     )

@@ -68,6 +68,9 @@ class Column:
         return not (self.required or self.computed or self.default is not None)
 
 
+_MODIFIED_AT_COLUMN = Column(MODIFIED_AT, "utc_datetime", "When the row was last added or changed.", required=True)
+
+
 @dataclass(frozen=True, slots=True)
 class ExchangeFile:
     """One file: ``table`` is its table in schema ``schedule``; columns in the file's order, key first."""
@@ -85,6 +88,16 @@ class ExchangeFile:
     def key(self) -> tuple[str, ...]:
         """The names of the primary key's columns, in order."""
         return tuple(column.name for column in self.columns if column.key)
+
+    @property
+    def has_modified_at(self) -> bool:
+        """Whether its rows say when they were changed last; those of the change log never are."""
+        return self.table != "change_logs"
+
+    @property
+    def published_columns(self) -> tuple[Column, ...]:
+        """The columns of the file in the warehouse zip, in order: today's, then ``modified_at``. Later ones follow."""
+        return (*self.columns, _MODIFIED_AT_COLUMN) if self.has_modified_at else self.columns
 
     @property
     def column_names(self) -> tuple[str, ...]:

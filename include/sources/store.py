@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from include.clock import business_date
-from include.database import engine, not_ready_errors
 from include.effects import effect
 from include.errors import ConfigurationError, DataRejected
 from include.frames import ASSIGNMENT_COLUMNS, PEOPLE_COLUMNS, SLOT_COLUMNS, SlotExtract
+from include.sources.moment import one_moment
 from include.sources.parquet import copy_to_parquet
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
     from datetime import date
     from pathlib import Path
 
     import pandas as pd
-    import psycopg
     import pyarrow as pa
 
     from include.frames import Span
-
-    Cursor = psycopg.Cursor[tuple[Any, ...]]
+    from include.sources.moment import Cursor
 
 ID_COLUMNS = ("unique_id", "custom1", "custom2", "custom3", "custom4")
 
@@ -108,7 +105,7 @@ def extract_slots(
         _add(scheduled, batch["assignment_id"])
 
     files = {name: folder / f"{name}.parquet" for name in ("slots", "people", "assignments")}
-    with _snapshot(dsn) as cursor, effect("sources.extract"):
+    with one_moment(dsn) as cursor, effect("sources.extract"):
         source, values, window_begins = _span_source(cursor, span, now)
         source += f" AND {_PUBLISHED}"
         values |= {"now": now, "system": system}
@@ -178,16 +175,6 @@ def _frame(path: Path) -> pd.DataFrame:
     }
     frame: pd.DataFrame = pq.read_table(path).to_pandas(types_mapper=kinds.get)
     return frame
-
-
-@contextmanager
-def _snapshot(dsn: str) -> Iterator[Cursor]:
-    """One REPEATABLE READ, read-only transaction: everything in the block sees the store at one moment."""
-    options: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    with not_ready_errors(), engine(dsn).connect().execution_options(**options) as connection, connection.begin():
-        driver: Any = connection.connection.driver_connection
-        with driver.cursor() as cursor:
-            yield cursor
 
 
 def id_query(personnel_id: str) -> tuple[str, str | None]:

@@ -16,7 +16,7 @@ from include.expectations import frames, rules, runner, suites
 from include.expectations.runner import verdict
 from include.frames import Verdict
 from include.mappings.schemas import schema_for
-from tests.support.declarations import dag_files, declared
+from tests.support.declarations import declared, slot_integrations
 from tests.support.extracts import extract_of
 from tests.support.hospitals import Hospital, hospitals, mapping_of
 
@@ -33,7 +33,7 @@ relaxed = settings(
 )
 
 
-@pytest.fixture(params=sorted(dag_files()))
+@pytest.fixture(params=slot_integrations())
 def mapping(request: pytest.FixtureRequest, tmp_path: Path) -> FeedMapping:
     return mapping_of(request.param, tmp_path)
 

@@ -29,6 +29,11 @@ def dag_files() -> dict[str, Path]:
     return {file.stem: file for file in sorted(DAGS.glob("[!_.]*.py")) if file.stem not in PLATFORM_DAGS}
 
 
+def slot_integrations() -> list[str]:
+    """The integrations that decide about slots, by name; the others deliver whole tables."""
+    return [slug for slug in sorted(dag_files()) if declared(slug).transform is not None]
+
+
 @cache
 def declared(slug: str) -> Integration:
     """The integration that ``dags/<slug>.py`` hands to ``publish_dags``."""

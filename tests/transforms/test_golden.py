@@ -18,7 +18,7 @@ from include.mappings.schemas import schema_for
 from include.plan.diff import diff
 from include.plan.snapshot import write_snapshot
 from include.render.csv import render_csv
-from tests.support.declarations import dag_files, declared
+from tests.support.declarations import declared, slot_integrations
 from tests.support.extracts import read_case
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def test_the_file_and_the_decisions_are_as_written_down(case: Path, tmp_path: Pa
 
 
 def test_every_integration_has_golden_cases() -> None:
-    assert {case.parts[0] for case in CASES} == set(dag_files())
+    assert {case.parts[0] for case in CASES} == set(slot_integrations())
 
 
 def rendered(result: Transformed, mapping: FeedMapping, folder: Path) -> bytes:

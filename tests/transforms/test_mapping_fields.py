@@ -17,7 +17,7 @@ from include.mappings.loader import load_feed
 from include.mappings.schema import AssignmentRow
 from include.mappings.schemas import schema_for
 from include.plan.windows import span_of
-from tests.support.declarations import dag_files, declared
+from tests.support.declarations import declared, slot_integrations
 from tests.support.extracts import AS_OF, extract_of
 from tests.support.mapping_cases import FieldCase, SettingCase, mapping_cases
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from include.mappings.schema import FeedMapping
     from tests.support.mapping_cases import Cells
 
-SLUGS = sorted(dag_files())
+SLUGS = slot_integrations()
 
 SLOT = {
     "slot_id": "S1",

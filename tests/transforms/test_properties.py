@@ -16,7 +16,7 @@ from include.expectations import rules
 from include.frames import Span, Verdict
 from include.mappings.schemas import schema_for
 from include.reasons import REASONS
-from tests.support.declarations import dag_files, declared
+from tests.support.declarations import declared, slot_integrations
 from tests.support.extracts import extract_of
 from tests.support.hospitals import Hospital, hospitals, mapping_of
 from tests.support.mapping_cases import mapping_cases
@@ -34,7 +34,7 @@ relaxed = settings(
 )
 
 
-@pytest.fixture(params=sorted(dag_files()))
+@pytest.fixture(params=slot_integrations())
 def slug(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
