@@ -1,4 +1,4 @@
-"""`make docs` runs this: writes docs/integrations.md, docs/mappings.md and README.md's table of feeds from the code.
+"""`make docs` runs this: writes integrations.md, mappings.md, data-dictionary.md and README.md's table of feeds.
 
 Each integration's page is its Dag file's docstring; its mapping's columns, record fields and default layout come from
 its schema; what a key means is the docstring below it. `python -m tools.docs --check` (in `make lint`) fails when a
@@ -20,6 +20,8 @@ from include.mappings.feed_file import FeedFile
 from include.mappings.loader import feeds
 from include.mappings.schema import Column, Destination, Layout, Limits, Recipients, Strict, Window
 from include.mappings.schemas import schema_for, slugs
+from include.schedule.files import FILES
+from include.schedule.package import descriptor
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -37,6 +39,16 @@ A feed is a YAML file in the mappings folder (`CALLBOARD_MAPPINGS`), beside it a
 assignment table, whose columns stand on [the integration's page](integrations.md). Unknown keys are refused, and every
 fault is told with file and line: `./callboard mappings check`. A default that is not given here is the integration's
 own. A mapping that is changed holds from the feed's next run on.
+"""
+_DICTIONARY_PAGE = """\
+# Data dictionary
+
+Written by `make docs` from `include/schedule/files.py`, as is `datapackage.json` in the warehouse zip.
+
+The files of the warehouse zip, which `./callboard import` reads as well. UTF-8, RFC 4180, LF; empty is null. IDs are
+text: leading zeros belong to them. Dates are `YYYY-MM-DD`; local date-times `YYYY-MM-DDTHH:MM:SS`, on the wall clock of
+the slot's department; UTC date-times end in `Z`; booleans are `true` and `false`. Columns and files are only ever
+added, behind those that are here. How to load it: [warehouse.md](warehouse.md).
 """
 _ROW = re.compile(r"^\| \*\*(?P<name>[^*]+)\*\* \| (?P<value>.*) \|$", re.MULTILINE)
 
@@ -68,6 +80,27 @@ def mappings_page() -> str:
     return "\n".join(parts)
 
 
+def dictionary_page() -> str:
+    """The whole of docs/data-dictionary.md, from what datapackage.json in the zip says."""
+    parts = [_DICTIONARY_PAGE]
+    for file in FILES:
+        described = descriptor(file)
+        to = {key["fields"][0]: key["reference"] for key in described["schema"].get("foreignKeys", ())}
+        rows = []
+        for field, column in zip(described["schema"]["fields"], file.published_columns, strict=True):
+            notes = ["key"] if field["name"] in described["schema"]["primaryKey"] else []
+            notes += ["may be empty"] if column.nullable else []
+            if field["name"] in to:
+                target = to[field["name"]]
+                notes.append(f"→ {target['resource']}.{target['fields'][0]}")
+            notes += [f"one of {', '.join(f'`{choice}`' for choice in column.choices)}"] if column.choices else []
+            kind = column.type.replace("_", " ")
+            rows.append(f"| `{field['name']}` | {kind} | {field['description']} | {'; '.join(notes)} |")
+        head = [f"## {described['path']}\n", f"{described['description']}\n"]
+        parts.append("\n".join([*head, "| column | type | meaning | |", "|---|---|---|---|", *rows]) + "\n")
+    return "\n".join(parts)
+
+
 def feeds_table() -> str:
     """The table of the demo hospital's feeds, for the README."""
     lines = ["| feed | to whom | what | when (default) |", "|---|---|---|---|"]
@@ -93,6 +126,7 @@ def written() -> dict[Path, str]:
     return {
         ROOT / "docs" / "integrations.md": integrations_page(),
         ROOT / "docs" / "mappings.md": mappings_page(),
+        ROOT / "docs" / "data-dictionary.md": dictionary_page(),
         front: readme(front.read_text("utf-8")),
     }
 

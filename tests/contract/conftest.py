@@ -6,7 +6,7 @@ from tests.support.declarations import dag_files, slot_integrations
 
 
 def pytest_generate_tests(metafunc) -> None:
-    """A test that asks for ``slug`` runs once for each integration; ``slot_slug``: for each that decides about slots."""
+    """A test that asks for ``slug`` runs once for each integration; for ``slot_slug``: that decides about slots."""
     if "slug" in metafunc.fixturenames:
         metafunc.parametrize("slug", sorted(dag_files()), scope="module")
     if "slot_slug" in metafunc.fixturenames:
