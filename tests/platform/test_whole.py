@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import shutil
 import socket
 import stat
 import subprocess
+import zipfile
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -42,8 +44,9 @@ pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900), pytest.mark.xdist_g
 
 NOW = "2026-03-04T15:00:00+00:00"  # in the pay period of 1 to 14 March; the clocks go forward on the 8th
 ON_CALL, SECOND, KRONOS = "epic_on_call_finder", "night_call", "kronos_workforce_dimensions"
+WAREHOUSE = "enterprise_data_warehouse"
 BROKEN = "epic_on_call_finder_east"  # so broken that only its name says whose Dag it is
-FOLDERS = {ON_CALL: ON_CALL, SECOND: "night_finder_files", KRONOS: KRONOS}
+FOLDERS = {ON_CALL: ON_CALL, SECOND: "night_finder_files", KRONOS: KRONOS, WAREHOUSE: WAREHOUSE}
 NIGHT = "night.admins@example.org"
 SELDOM = "0 0 29 2 *"  # no run of Airflow's own comes in between, except for the feeds that keep "every five minutes"
 TASKS = ["extract", "validate", "transform", "deliver"]
@@ -76,8 +79,10 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePlatform
     shutil.copy(mappings / f"{ON_CALL}.csv", mappings / f"{SECOND}.csv")
     shipped = (mappings / f"{ON_CALL}.yaml").read_text("utf-8").replace("*/5 * * * *", SELDOM)
     assert SELDOM in shipped
-    kronos = mappings / f"{KRONOS}.yaml"
-    kronos.write_text(kronos.read_text("utf-8").replace("0 2 * * *", SELDOM), "utf-8")
+    for feed, daily in ((KRONOS, "0 2 * * *"), (WAREHOUSE, "0 5 * * *")):
+        file = mappings / f"{feed}.yaml"
+        assert daily in file.read_text("utf-8")
+        file.write_text(file.read_text("utf-8").replace(daily, SELDOM), "utf-8")
     shipped = shipped.replace("schedule.admins@example.org", NIGHT)  # the second feed's own people
     (mappings / f"{SECOND}.yaml").write_text(f"{shipped}\ndestination: {{folder: /{FOLDERS[SECOND]}}}\n", "utf-8")
     (mappings / f"{BROKEN}.yaml").write_text(f"integration: {ON_CALL}\nwindow: {{past_days: 1\nschedule: [\n", "utf-8")
@@ -95,7 +100,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePlatform
 
 def test_the_table_and_the_summary_say_the_same_of_every_feed(platform):
     summary = platform.summary()
-    assert set(summary) == {ON_CALL, SECOND, KRONOS, BROKEN}
+    assert set(summary) == {ON_CALL, SECOND, KRONOS, WAREHOUSE, BROKEN}
     table = platform.table()
     for feed, row in summary.items():
         assert table[feed] == [row["state"], *(f"{row[name]:,}" for name in COUNTS[1:])]
@@ -212,7 +217,21 @@ def test_explain_tells_of_a_persons_day_and_of_slots_that_were_not_read(platform
     assert (code, set(error)) == (1, {"error", "message", "next_step", "faults"})
 
 
-@pytest.mark.parametrize("feed", [ON_CALL, SECOND, KRONOS, BROKEN])
+def test_the_warehouse_zip_holds_every_row_of_the_store(platform):
+    row = platform.summary()[WAREHOUSE]
+    with zipfile.ZipFile(platform.var / row["artifacts"][0]) as archive:
+        told = {file["name"]: file["rows"] for file in json.loads(archive.read("manifest.json"))["files"]}
+        slots = csv.DictReader(io.StringIO(archive.read("schedules.csv").decode("utf-8"), newline=""))
+        packed = {slot["slot_id"] for slot in slots}
+    told.pop("datapackage.json")
+    assert row["extracted"] == row["delivered"] == sum(told.values())
+    assert packed == {slot for (slot,) in platform.sql("schedule_dsn", "SELECT slot_id FROM schedules")}
+    assert len(packed) == told["schedules.csv"] > 50_000
+    code, error = platform.callboard("explain", WAREHOUSE, "--slot", min(packed))
+    assert (code, error["error"]) == (1, "ConfigurationError")
+
+
+@pytest.mark.parametrize("feed", [ON_CALL, SECOND, KRONOS, WAREHOUSE, BROKEN])
 def test_the_four_tasks_ran_on_airflow(platform, feed):
     run_id = platform.summary()[feed]["run_id"]
     run = f"/dags/{feed}/dagRuns/{run_id}"
@@ -515,7 +534,7 @@ def test_housekeeping_removes_what_is_old_and_nothing_that_the_next_deliveries_n
         assert {task["state"] for task in tasks} == {"success"}
 
         left = platform.sql("ledger_dsn", "SELECT stream, count(*) FROM delivery GROUP BY 1")
-        assert dict(left) == {ON_CALL: 1, SECOND: 1, KRONOS: 1}
+        assert dict(left) == {ON_CALL: 1, SECOND: 1, KRONOS: 1, WAREHOUSE: 1}
         old = "coalesce(finished_at, started_at) < now() - '90 d'::interval"
         needed = (
             "run_id IN (SELECT run_id FROM delivery UNION SELECT run_id FROM stream)"
@@ -651,7 +670,8 @@ def test_with_once_it_ends_after_the_table_and_says_whether_every_feed_delivered
     assert process.wait(timeout=START_SECONDS) == 0, platform.printed
     assert platform.processes() == []
     states = {feed: words[0] for feed, words in platform.table().items()}
-    assert states == {ON_CALL: "delivered", SECOND: "delivered", BROKEN: "delivered", KRONOS: "unchanged"}
+    sent = dict.fromkeys((ON_CALL, SECOND, WAREHOUSE, BROKEN), "delivered")
+    assert states == sent | {KRONOS: "unchanged"}
     assert platform.printed.index("Stopping") > platform.printed.index(KRONOS)
 
 
