@@ -9,11 +9,12 @@ call, and how to reach them, inside Epic.
 | **Source** | published slots from yesterday to two weeks ahead (`window`), in each facility's local days |
 | **Output** | one CSV, the whole window every time: team, provider, role, local start and end, call order, notes, team comment |
 | **Transport** | SFTP, uploaded under a temporary name and renamed over the last file |
-| **Schedule** | every five minutes; a run that finds nothing new still sends, since receivers watch the file's age |
+| **Schedule** | every five minutes; a run that finds nothing new still sends, since receivers watch the file's age. A change that concerns the file is in it within seconds |
 | **Layout** | default-unconfirmed: no public specification exists; confirm it with the customer's Epic analyst |
 
 Placeholders are delivered with their contact information in the notes: that is their purpose. Open shifts are not people
-and are left out. Slot notes follow the note prefix on one line, so an emergency change of contact is in Epic within minutes.
+and are left out. Slot notes follow the note prefix on one line, so an emergency change of contact is in the file within
+seconds, and in Epic as soon as it imports the file.
 
 **If it fails**: the last good file stays where it is. *Partner unreachable*: the next run tries again by itself.
 *Refused*: check the connection's user, key and folder. *Mapping is wrong*: `./callboard mappings check`.
@@ -36,5 +37,6 @@ publish_dags(
         way=Snapshot(),
         destination=Sftp(),
         on_call=True,
+        woken=True,
     )
 )

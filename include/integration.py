@@ -77,8 +77,9 @@ class Integration:
 
     ``slug`` names its Dag file, mapping schema, transform and golden cases. ``doc`` is its page (the Dag file's
     docstring): shown in Airflow, and printed into ``docs/integrations.md``. ``on_call``: people are paged by what it
-    delivers, so that while a guard holds its deletes its adds and updates may be let through. ``transform`` decides
-    about slots; whole tables go as they are, without one.
+    delivers, so that while a guard holds its deletes its adds and updates may be let through. ``woken``: its feeds also
+    run within seconds when something changes that concerns them, beside their clock. ``transform`` decides about slots;
+    whole tables go as they are, without one.
 
     Raises:
         ConfigurationError: at construction, for a slug that is not lower snake case, a missing page, or parts that
@@ -92,6 +93,7 @@ class Integration:
     way: Way
     destination: Sftp | RowDestination
     on_call: bool = False
+    woken: bool = False
 
     def __post_init__(self) -> None:
         if not _SLUG.match(self.slug):
@@ -109,6 +111,10 @@ class Integration:
         if isinstance(self.way, Rows) is isinstance(self.destination, Sftp):
             raise ConfigurationError(
                 f"Integration {self.slug}: a file carries a Snapshot or Changes, and only Rows go record by record."
+            )
+        if self.woken and not isinstance(self.source, Slots):
+            raise ConfigurationError(
+                f"Integration {self.slug}: whole tables go by the clock; any change concerns them."
             )
         if self.on_call and isinstance(self.way, Changes):
             raise ConfigurationError(f"Integration {self.slug}: a file of changes is approved as it is, or not at all.")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import (
     DAG,
+    Asset,
+    AssetOrTimeSchedule,
     CronTriggerTimetable,
     ExceptionRetryPolicy,
     Param,
@@ -26,10 +28,12 @@ from airflow.sdk import (
 from include import errors
 from include.cron import interval
 from include.mappings.loader import feeds
-from include.settings import default_time_zone, mappings_folder
+from include.settings import WAKING, default_time_zone, mappings_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from airflow.sdk.bases.timetable import BaseTimetable
 
     from include.destinations.connection import ConnectionDetails
     from include.integration import Integration
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
 
 #: Feeds that come round this often are not retried for long: fresher data is on its way.
 FREQUENT = timedelta(minutes=15)
+#: When many feeds run at once, those that people are paged by take the next free worker.
+ON_CALL_FIRST = 100
 
 
 def _retry_policy() -> ExceptionRetryPolicy:
@@ -80,9 +86,7 @@ def _build(integration: Integration, feed: FeedHead) -> None:
         dag_display_name=integration.title if feed.feed == integration.slug else f"{integration.title} ({feed.feed})",
         description=integration.title,
         doc_md=integration.doc if feed.error is None else f"{integration.doc}\n\n## The mapping is wrong\n{feed.error}",
-        schedule=CronTriggerTimetable(feed.schedule, timezone=feed.time_zone or default_time_zone())
-        if feed.schedule
-        else None,
+        schedule=_schedule(integration, feed),
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
@@ -114,6 +118,8 @@ def _build(integration: Integration, feed: FeedHead) -> None:
         },
         default_args={
             "owner": "callboard",
+            "priority_weight": ON_CALL_FIRST if integration.on_call else 1,
+            "weight_rule": "absolute",
             "retries": 1 if frequent else 3,
             "retry_delay": timedelta(seconds=20) if frequent else timedelta(minutes=2),
             "retry_policy": _retry_policy(),
@@ -123,6 +129,21 @@ def _build(integration: Integration, feed: FeedHead) -> None:
         auto_register=True,
     ):
         _four_steps(integration, feed.feed)
+
+
+def _schedule(integration: Integration, feed: FeedHead) -> BaseTimetable | Asset | None:
+    """By the clock; of woken feeds also when the waker says that something changed that concerns the feed.
+
+    Each feed has an asset of its own, so that a change wakes nobody whom it does not concern. The events carry nothing:
+    a run reads the store as it is, never a list of changes (docs/decisions/0018).
+    """
+    clock = None
+    if feed.schedule:
+        clock = CronTriggerTimetable(feed.schedule, timezone=feed.time_zone or default_time_zone())
+    if not integration.woken:
+        return clock
+    asset = Asset(name=f"{WAKING}{feed.feed}", uri=f"callboard://feeds/{feed.feed}")
+    return asset if clock is None else AssetOrTimeSchedule(timetable=clock, assets=[asset])
 
 
 def _four_steps(integration: Integration, feed: str) -> None:
@@ -236,6 +257,7 @@ def _order() -> Order:
         dry_run=bool(context["params"].get("dry_run")),
         approve=context["params"].get("approve") or None,
         by=getattr(run, "triggering_user_name", None) or "",
+        woken=run.run_type == "asset_triggered",
     )
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from include.errors import ConfigurationError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+#: What the name of a woken feed's asset begins with, in Airflow: the Dags wait for it, the waker makes its events.
+WAKING = "callboard.feeds."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,18 @@ def mappings_folder() -> Path:
 def var_folder() -> Path:
     """The state directory."""
     return Path(os.environ.get("CALLBOARD_VAR") or PROJECT_ROOT / "var").resolve()
+
+
+def wakes() -> bool:
+    """Whether changes wake feeds (``CALLBOARD_WAKER``, default ``on``); with ``off`` they go by their clocks alone.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    value = os.environ.get("CALLBOARD_WAKER") or "on"
+    if value not in ("on", "off"):
+        raise ConfigurationError(f"CALLBOARD_WAKER is {value!r}.", next_step="set it to on or off, or leave it out")
+    return value == "on"
 
 
 def default_time_zone() -> str:

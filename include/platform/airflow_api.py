@@ -105,6 +105,15 @@ class AirflowApi:
         body = {"logical_date": None, "conf": conf or {}, "note": note}
         return str(self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
 
+    def assets(self, prefix: str) -> dict[str, int]:
+        """The ids of the assets that Dags wait for and whose names begin with ``prefix``, by the rest of the name."""
+        found = self._every("/api/v2/assets", "assets", name_prefix_pattern=prefix)
+        return {asset["name"].removeprefix(prefix): asset["id"] for asset in found}
+
+    def wake(self, asset_id: int) -> None:
+        """Make an event of an asset: the Dags that wait for it run."""
+        self._call("POST", "/api/v2/assets/events", json={"asset_id": asset_id, "extra": {}})
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """``queued``, ``running``, ``success`` or ``failed``."""
         return str(self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])

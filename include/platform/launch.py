@@ -19,7 +19,7 @@ from include.platform.feeds import configured_feeds
 from include.platform.generated import key_pair, load_or_generate
 from include.platform.postgres import EmbeddedPostgres
 from include.platform.supervision import Supervision
-from include.settings import PROJECT_ROOT, mappings_folder
+from include.settings import PROJECT_ROOT, mappings_folder, wakes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,6 +93,8 @@ class Platform:
             self._wait_until_read(self._api, phase)
         # Not before all is well: what has yet to come up is no alarm.
         supervision.start("watch")
+        if wakes():
+            supervision.start("waker")
 
     def first_round(self) -> list[first_round.Row]:
         """Run every feed once and wait for it; returns the table's rows."""

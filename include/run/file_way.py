@@ -184,6 +184,8 @@ class Files:
         changes = isinstance(self.integration.way, Changes)
         if changes and planned.nothing_changes and not self.order.rebaseline:
             return Outcome(None)
+        if self.order.woken and self._is_held_already(planned):
+            return Outcome(None)
         judged = self.judge(planned)
         if judged.stopped:
             raise self._hold(judged, planned)
@@ -217,6 +219,14 @@ class Files:
         held = self._hold(judged, planned)  # as before, and against the head that has just moved
         held.artifacts = sent.files
         return Outcome(sent, judged, held)
+
+    def _is_held_already(self, planned: Planned) -> bool:
+        """Whether a file would be the very one that the partner has; by the clock it is sent all the same."""
+        if planned.head is None or planned.head.snapshot != self.decided.snapshot or planned.refused:
+            return False
+        with self.services.ledger_reading() as connection:
+            last = deliveries.last_committed(connection, self.claim.stream)
+        return last is not None and last.mapping_version == self.mapping.version
 
     def _difference(
         self,

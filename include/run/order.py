@@ -17,7 +17,8 @@ class Order:
 
     ``resend``: the last delivery once more, byte for byte. ``rebaseline``: everything again, as if nothing were known
     of what the partner holds. ``dry_run``: work out what would be sent, and send nothing. ``approve``: what of a held
-    delivery may be sent. ``by``: who asked, as the ledger keeps it.
+    delivery may be sent. ``by``: who asked, as the ledger keeps it. ``woken``: nobody asked, and no clock struck, but
+    something changed in the store.
 
     Raises:
         ConfigurationError: at construction, for wishes that exclude each other.
@@ -28,6 +29,7 @@ class Order:
     dry_run: bool = False
     approve: Scope | None = None
     by: str = ""
+    woken: bool = False
 
     def __post_init__(self) -> None:
         asked = [name for name in ("resend", "dry_run", "approve") if getattr(self, name)]

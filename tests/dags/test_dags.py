@@ -107,6 +107,22 @@ def test_each_runs_by_its_mappings_clock(parsed, demo):
         assert parsed["further feeds"]["dags"][f"{slug}_north"]["schedule"][1] == "America/Denver"
 
 
+def test_a_woken_feed_waits_for_its_own_asset_beside_its_clock_and_others_for_none(parsed, demo):
+    found = demo | {name: dag for name, dag in parsed["further feeds"]["dags"].items() if name.endswith("_north")}
+    woken = {feed for feed, dag in found.items() if declared(dag["file"].removesuffix(".py")).woken}
+    assert woken == {"epic_on_call_finder", "epic_on_call_finder_north"}
+    for feed, dag in found.items():
+        assert dag["waits_for"] == ([f"callboard.feeds.{feed}"] if feed in woken else [])
+        assert dag["first_run"] <= "2026-03-04T03:40:00+00:00"  # the clock still strikes
+
+
+def test_feeds_that_people_are_paged_by_go_first(demo):
+    for feed, dag in demo.items():
+        weight = 100 if declared(demo_feeds()[feed].integration or "").on_call else 1
+        assert {task["priority"][0] for task in dag["tasks"]} == {weight}
+        assert all("Absolute" in task["priority"][1] or "absolute" in task["priority"][1] for task in dag["tasks"])
+
+
 def test_every_task_ends_and_tries_again_as_often_as_its_schedule_leaves_time_for(demo):
     every_five_minutes = {feed for feed, head in demo_feeds().items() if head.schedule == "*/5 * * * *"}
     assert every_five_minutes

@@ -37,7 +37,15 @@ with open({log!r}, "a") as log:
 time.sleep(300)
 """
 AT_ONCE = ("postgres", "sandbox-mail", "sandbox-sftp")
-ON_DEMAND = ("mailer", "api-server", "airflow:scheduler", "airflow:dag-processor", "airflow:triggerer", "watch")
+ON_DEMAND = (
+    "mailer",
+    "api-server",
+    "airflow:scheduler",
+    "airflow:dag-processor",
+    "airflow:triggerer",
+    "waker",
+    "watch",
+)
 
 
 @pytest.fixture
@@ -103,11 +111,11 @@ def test_stop_order_lets_tasks_report_and_the_database_go_last(
     supervision.ask_to_stop()
     wait_for(lambda: not supervision.alive)
     ended = lines(state)[started:]
-    assert ended[0] == "watch SIGTERM"
-    assert sorted(ended[1:4]) == ["dag-processor SIGTERM", "scheduler SIGTERM", "triggerer SIGTERM"]
-    assert ended[4:6] == ["api-server SIGTERM", "mailer SIGTERM"]
-    assert sorted(ended[6:8]) == ["sandbox-mail SIGTERM", "sandbox-sftp SIGTERM"]
-    assert ended[8:] == ["postgres SIGINT"]
+    assert ended[:2] == ["watch SIGTERM", "waker SIGTERM"]
+    assert sorted(ended[2:5]) == ["dag-processor SIGTERM", "scheduler SIGTERM", "triggerer SIGTERM"]
+    assert ended[5:7] == ["api-server SIGTERM", "mailer SIGTERM"]
+    assert sorted(ended[7:9]) == ["sandbox-mail SIGTERM", "sandbox-sftp SIGTERM"]
+    assert ended[9:] == ["postgres SIGINT"]
     assert platform_processes(str(state.var)) == []
     assert supervision.states() == {}
 

@@ -59,7 +59,8 @@ def served(answer: Answer) -> Iterator[str]:
 
 @dataclass
 class WatchedAirflow:
-    """An Airflow as the watch sees it: its health, its runs with their notes, the Dags that are switched off.
+    """An Airflow as the watch and the waker see it: its health, its runs with their notes, the Dags that are switched
+    off, and the assets that Dags wait for, with the events that were made of them.
 
     ``down`` and ``broken`` are beginnings of "METHOD /path": what is down answers like a proxy whose server is gone
     (503), what is broken like a server that met a fault (500).
@@ -71,6 +72,8 @@ class WatchedAirflow:
     runs: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
     requests: list[str] = field(default_factory=list)
+    assets: dict[str, int] = field(default_factory=dict)
+    woken: list[str] = field(default_factory=list)
     password: str = PASSWORD
     down: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
@@ -114,6 +117,16 @@ class WatchedAirflow:
         if parts.path == "/api/v2/dags":
             dags = [{"dag_id": dag} for dag in sorted(self.paused)] if query["paused"] == "true" else []
             return 200, _page("dags", dags, query)
+        if parts.path == "/api/v2/assets":
+            prefix = query["name_prefix_pattern"]
+            waiting = [{"id": number, "name": name} for name, number in self.assets.items() if name.startswith(prefix)]
+            return 200, _page("assets", waiting, query)
+        if parts.path == "/api/v2/assets/events":
+            names = {number: name for name, number in self.assets.items()}
+            if body["asset_id"] not in names:
+                return 404, {"detail": "no such asset"}
+            self.woken.append(names[body["asset_id"]])
+            return 200, {"id": len(self.woken)}
         if parts.path == "/api/v2/dags/~/dagRuns":
             since = datetime.fromisoformat(query["end_date_gte"])
             ended = [run for run in self.runs.values() if run["state"] == query["state"] and run["end_date"]]

@@ -81,7 +81,10 @@ def _described(dag: Any) -> dict[str, Any]:
         "tags": sorted(dag.tags),
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
-        "schedule": [getattr(dag.timetable, "expression", None), str(getattr(dag.timetable, "timezone", None))],
+        "schedule": _clock(dag.timetable),
+        "waits_for": sorted(asset.name for _, asset in dag.timetable.asset_condition.iter_assets())
+        if hasattr(dag.timetable, "asset_condition")
+        else [],
         "params": {name: _param(dag.params.get_param(name)) for name in dag.params},
         "tells_of_failures": bool(dag.has_on_failure_callback or dag.on_failure_callback),
         "tasks": [_task(task) for task in dag.topological_sort()],
@@ -99,6 +102,12 @@ def _first_run(dag: Any) -> dict[str, Any]:
     return {"first_run": run and run.run_after.isoformat()}
 
 
+def _clock(timetable: Any) -> list[Any]:
+    """The cron expression and its zone; of a Dag that also waits for an asset, those of its clock."""
+    clock = getattr(timetable, "timetable", timetable)
+    return [getattr(clock, "expression", None), str(getattr(clock, "timezone", None))]
+
+
 def _param(param: Any) -> dict[str, Any]:
     return {**param.schema, "default": param.value, "description": param.description}
 
@@ -109,6 +118,7 @@ def _task(task: Any) -> dict[str, Any]:
         "after": sorted(task.upstream_task_ids),
         "doc": task.doc_md or (task.python_callable.__doc__ or ""),
         "owner": task.owner,
+        "priority": (task.priority_weight, str(task.weight_rule)),
         "retries": task.retries,
         "retry_delay_s": task.retry_delay.total_seconds(),
         "timeout_s": task.execution_timeout.total_seconds() if task.execution_timeout else None,

@@ -94,6 +94,16 @@ def mailer(found: Findings, socket: Path, logs: Path) -> None:
     found.looked("mailer", *([] if state == "RUNNING" else [_dead("mailer", "the mailer", "mailer", what, logs)]))
 
 
+def waker(found: Findings, socket: Path, logs: Path) -> None:
+    """Look whether the platform's supervisor keeps the waker running; one that was never started is not wanted."""
+    state = program_states(socket).get("waker")
+    if state is None:
+        return
+    what = "Changes no longer wake feeds within seconds. Every feed goes on by its clock, and nothing is lost."
+    well = state in ("RUNNING", "STARTING", "STOPPED", "STOPPING")
+    found.looked("waker", *([] if well else [_dead("waker", "the waker", "waker", what, logs)]))
+
+
 def housekeeping(found: Findings, runs: Sequence[Mapping[str, Any]]) -> None:
     """Look at how the nightly housekeeping ended last; ``runs`` are Airflow's, the newest first."""
     last = next((run for run in runs if run["state"] in FINISHED), None)

@@ -119,6 +119,7 @@ class Watch:
         if self._supervisor is not None:
             supervisor = self._supervisor
             self._try(done, "looking at the mailer", lambda: looks.mailer(done.found, supervisor, self._logs))
+            self._try(done, "looking at the waker", lambda: looks.waker(done.found, supervisor, self._logs))
 
     def _look_at_airflow(self, done: Round) -> bool:
         health = self._api.health()
