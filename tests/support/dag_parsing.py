@@ -82,9 +82,7 @@ def _described(dag: Any) -> dict[str, Any]:
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
         "schedule": _clock(dag.timetable),
-        "waits_for": sorted(asset.name for _, asset in dag.timetable.asset_condition.iter_assets())
-        if hasattr(dag.timetable, "asset_condition")
-        else [],
+        "waits_for": _waits_for(getattr(dag.timetable, "asset_condition", None)),
         "params": {name: _param(dag.params.get_param(name)) for name in dag.params},
         "tells_of_failures": bool(dag.has_on_failure_callback or dag.on_failure_callback),
         "tasks": [_task(task) for task in dag.topological_sort()],
@@ -100,6 +98,11 @@ def _first_run(dag: Any) -> dict[str, Any]:
     with patch("airflow.timetables.trigger.utcnow", return_value=instance(FIRST_SEEN)):
         run = dag.timetable.next_dagrun_info(last_automated_data_interval=None, restriction=allowed)
     return {"first_run": run and run.run_after.isoformat()}
+
+
+def _waits_for(condition: Any) -> list[str]:
+    """The names of the assets that wake a Dag."""
+    return sorted(asset.name for asset in condition.objects) if condition else []
 
 
 def _clock(timetable: Any) -> list[Any]:
