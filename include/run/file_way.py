@@ -194,7 +194,7 @@ class Files:
             merged = self.folder / "merged.parquet"
             withheld = with_lost(self.services.artifacts.path(snapshot), delta, merged)
             snapshot = self.services.artifacts.put_file(merged).sha256
-        if delta is not None and (withheld or self.order.rebaseline):
+        if (withheld or self.order.rebaseline) and not self._sends_tables:
             delta = self.folder / "sent.delta.parquet"
             counts = self._difference(
                 planned.head, planned.refused, delta, wanted=snapshot, everything=self.order.rebaseline
@@ -219,6 +219,11 @@ class Files:
         held = self._hold(judged, planned)  # as before, and against the head that has just moved
         held.artifacts = sent.files
         return Outcome(sent, judged, held)
+
+    @property
+    def _sends_tables(self) -> bool:
+        """Whether this is an archive of whole tables, which differs from another as a whole."""
+        return isinstance(self.decided.extracted.content, TableArchive)
 
     def _is_held_already(self, planned: Planned) -> bool:
         """Whether a file would be the very one that the partner has; by the clock it is sent all the same."""

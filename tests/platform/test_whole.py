@@ -228,7 +228,8 @@ def test_the_warehouse_zip_holds_every_row_of_the_store(platform):
     assert packed == {slot for (slot,) in platform.sql("schedule_dsn", "SELECT slot_id FROM schedules")}
     assert len(packed) == told["schedules.csv"] > 50_000
     code, error = platform.callboard("explain", WAREHOUSE, "--slot", min(packed))
-    assert (code, error["error"]) == (1, "ConfigurationError")
+    assert (code, error["error"]) == (1, "The configuration is wrong")
+    assert "whole tables" in error["message"]
 
 
 @pytest.mark.parametrize("feed", [ON_CALL, SECOND, KRONOS, WAREHOUSE, BROKEN])
