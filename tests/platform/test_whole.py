@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -608,6 +609,46 @@ def age_everything(platform: WholePlatform) -> list[Path]:
 
 
 # Its ends.
+
+
+def test_a_change_by_plain_sql_is_in_the_file_within_seconds_and_nobody_touches_airflow(platform):
+    """The clock does not strike here: the waker does it, though it is killed, and a burst makes few runs."""
+    file = platform.delivered_files(FOLDERS[SECOND])[0]
+    slot = rows_of(file)[0]["SourceSlotID"]
+
+    def runs() -> list[dict[str, Any]]:
+        found = platform.airflow("GET", f"/dags/{SECOND}/dagRuns?order_by=-id&limit=100")["dag_runs"]
+        return [run for run in found if run["run_type"] == "asset_triggered"]
+
+    def note(*texts: str) -> None:
+        with psycopg.connect(platform.access["schedule_dsn"], autocommit=True) as store:
+            for text in texts:
+                store.execute("UPDATE schedules SET note = %s WHERE slot_id = %s", [text, slot])
+
+    mark = "INSERT INTO wake_mark (seen) VALUES (pg_current_snapshot())"
+    platform.sql("ledger_dsn", f"{mark} ON CONFLICT (one) DO UPDATE SET seen = EXCLUDED.seen")
+    platform.supervisorctl("start", "waker")
+    try:
+        wait_until(lambda: "The waker listens." in (platform.var / "logs" / "waker.log").read_text("utf-8"), 60, "it")
+        note("changed by plain SQL")
+        wait_until(lambda: "changed by plain SQL" in file.read_text("utf-8"), 60, "the file")
+        [run] = runs()
+        with AirflowApi.of_access_file(platform.var / "access.json") as api:
+            wait_until(lambda: api.run_state(SECOND, run["dag_run_id"]) == "success", 60, "the run's end")
+        assert platform.summary()[SECOND]["run_id"] == run["dag_run_id"]
+
+        os.kill(platform.program("waker"), signal.SIGKILL)
+        note("while it was dead")
+        wait_until(lambda: "while it was dead" in file.read_text("utf-8"), 60, "the file")
+
+        before = len(runs())
+        note(*(f"burst {number}" for number in range(5000)), "the last word")
+        wait_until(lambda: "the last word" in file.read_text("utf-8"), 120, "the file")
+        assert len(runs()) - before < 50
+    finally:
+        platform.supervisorctl("stop", "waker")
+        wait_until(lambda: {run["state"] for run in runs()} <= {"success", "failed"}, 120, "the last run's end")
+    assert {run["state"] for run in runs()} == {"success"}
 
 
 def test_killed_in_the_middle_of_a_delivery_it_carries_on(platform):
