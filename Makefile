@@ -7,7 +7,7 @@ export PYTHON
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint chaos docs golden lock install install-dev
+.PHONY: help run test lint bench chaos docs golden lock install install-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -25,6 +25,9 @@ lint: install-dev ## Rules, format, types, arrows and generated pages; nothing i
 	$(PY) -m mypy
 	$(PY) -m tools.arrows
 	$(PY) -m tools.docs --check
+
+bench: install-dev ## Measure, print a table and write var/bench.json; on a quiet machine, some 20 minutes
+	$(PY) -m bench
 
 chaos: install-dev ## The fault tests with large numbers, for a night: at most an hour, and a table of what they counted
 	$(PY) -m tools.chaos

@@ -48,7 +48,7 @@ class StoredTables:
         """The file with its header line, in pieces of some hundred KiB: UTF-8, RFC 4180 with LF, empty is null."""
         lines: list[bytes] = []
         size = 0
-        with self.cursor.copy(_copy(file)) as copy:
+        with self.cursor.copy(copy_statement(file)) as copy:
             for line in copy:
                 lines.append(bytes(line))
                 size += len(line)
@@ -97,16 +97,16 @@ def _table(name: str) -> Identifier:
     return Identifier("schedule", name)
 
 
-def _copy(file: ExchangeFile) -> Composed:
+def copy_statement(file: ExchangeFile) -> str:
+    """The statement that writes a file. Sessions must run in UTC, with ISO dates."""
     from psycopg.sql import SQL, Identifier
 
     columns = SQL(", ").join(
         SQL("{} AS {}").format(_written(column), Identifier(column.name)) for column in file.published_columns
     )
     key = SQL(", ").join(SQL("stored.{}").format(Identifier(name)) for name in file.key)
-    return SQL("COPY (SELECT {} FROM {} AS stored ORDER BY {}) TO STDOUT (FORMAT csv, HEADER)").format(
-        columns, _table(file.table), key
-    )
+    statement = SQL("COPY (SELECT {} FROM {} AS stored ORDER BY {}) TO STDOUT (FORMAT csv, HEADER)")
+    return statement.format(columns, _table(file.table), key).as_string()
 
 
 #: How a value of each type is written. A text that is empty is null to whoever reads the file: so it is written.
