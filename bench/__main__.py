@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import delta, importing, warehouse
+from bench import delta, importing, warehouse, whole
 from bench.measure import table
 from include.settings import PROJECT_ROOT
 
@@ -30,6 +30,8 @@ def parts(*, quick: bool) -> dict[str, Callable[[Path], Iterator[Figure]]]:
         "delta": lambda folder: delta.measure(folder, 30_000 if quick else 2_000_000, rounds),
         "warehouse": lambda folder: warehouse.measure(folder, sizes, rounds),
         "import": lambda folder: importing.measure(folder, 20_000 if quick else 1_000_000),
+        # Starting a platform is not quick: tests/platform does it.
+        **({} if quick else {"whole": lambda folder: whole.measure(folder, 20)}),
     }
 
 

@@ -1,4 +1,4 @@
-"""`make bench` at tiny sizes: it measures what it says, and compares what gives the same answer. No figure is judged."""
+"""`make bench` at tiny sizes: it measures what it says, and what it compares gives one answer. No figure is judged."""
 
 from __future__ import annotations
 
