@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ON_CALL = "epic_on_call_finder"
 NOW = "2026-03-04T15:00:00+00:00"
-#: Airflow as it comes, but for the executor that runs on one machine: what config/airflow.cfg changes for speed, undone.
+#: What config/airflow.cfg changes for speed, undone: Airflow as it comes, with the executor for one machine.
 STOCK = {
     "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
     "AIRFLOW__CORE__PARALLELISM": "32",
@@ -42,6 +42,7 @@ class Platform(WholePlatform):
 
     @property
     def env(self) -> dict[str, str]:
+        """What the test's platform is told, with the waker on."""
         return super().env | {"CALLBOARD_WAKER": "on"} | dict(self.settings)
 
 
