@@ -113,7 +113,8 @@ def _guard(guard: Mapping[str, Any]) -> str:
 
 def _cause(cause: Mapping[str, Any]) -> str:
     said = (str(cause.get("detail") or "") or str(cause.get("cause", "")).replace("_", " ")).rstrip(".")
-    number = f" ({count(int(cause['count']), 'slot')})" if cause.get("count") is not None else ""
+    what = "row" if cause.get("cause") == "table_shrank" else "slot"
+    number = f" ({count(int(cause['count']), what)})" if cause.get("count") is not None else ""
     return f"Probable cause: {said}{number}."
 
 

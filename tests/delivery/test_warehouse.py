@@ -21,6 +21,7 @@ from include.run.validate import validate
 from include.schedule.files import FILES
 from include.schedule.importing import import_files
 from include.sources.tables import StoredTables
+from tests.support.commands import as_json, callboard
 from tests.support.world import EPIC, World, build_world, integration
 
 if TYPE_CHECKING:
@@ -377,3 +378,12 @@ def test_frictionless_finds_nothing_wrong_with_it(world, tmp_path):
     # and it would find something: a person who is nowhere, a number that is none
     (tmp_path / "tallies.csv").write_text((tmp_path / "tallies.csv").read_text().replace(",hours,", ",days,"))
     assert not frictionless.validate(str(tmp_path / "datapackage.json")).valid
+
+
+def test_what_is_held_can_be_looked_at_before_it_is_approved(world, monkeypatch):
+    world.run(WAREHOUSE)
+    sql(world, "DELETE FROM tallies")
+    tried(world)
+    shown = as_json(callboard(world, monkeypatch, "approve", WAREHOUSE, "--show", "--json"))
+    assert (shown["state"], shown["plan"]) == ("held", [])
+    assert "the partner would be left with nothing" in shown["error"]

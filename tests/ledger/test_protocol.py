@@ -90,7 +90,7 @@ def test_an_older_run_may_do_nothing(ledger):
         lambda: ledger.advance(old, prepared, source="PREPARED", target="STAGED", evidence={}),
         lambda: ledger.commit(old, prepared),
         lambda: ledger.supersede(old, prepared, "x"),
-        lambda: ledger.extracted(old, epoch="", mapping_version="m", slots=1),
+        lambda: ledger.extracted(old, epoch="", mapping_version="m", extracted=1),
         lambda: ledger.acknowledge(old, Acknowledged("k", "s", "h", None, {})),
         lambda: ledger.forget(old, "k"),
         lambda: ledger.refuse(old, key="k", slot_id="s", record_sha256="h", reason="value_refused"),
