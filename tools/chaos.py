@@ -44,10 +44,10 @@ PARTS = (
     Part(("tests/delivery/test_logins.py", "tests/destinations/test_network_faults.py")),
     Part(("tests/destinations/test_cuts.py",), {"CALLBOARD_CUTS": "64"}),
     Part(("tests/delivery/test_database_restarts.py",), {"CALLBOARD_RESTART_ROUNDS": "3"}),
+    Part(("tests/chaos/test_failure_is_told.py",)),
     Part(("tests/delivery/test_vacuum.py",), {"CALLBOARD_VACUUM_ROUNDS": "4"}),
     Part(("tests/delivery/test_zombies.py",), {"CALLBOARD_ZOMBIE_SEEDS": "8"}),
-    Part(("tests/delivery/test_faults.py",), {"CALLBOARD_FAULT_EXAMPLES": "100"}),
-    Part(("tests/chaos/test_failure_is_told.py",)),
+    Part(("tests/delivery/test_faults.py",), {"CALLBOARD_FAULT_EXAMPLES": "60"}),
     Part(("tests/delivery/test_kill.py",), {"CALLBOARD_KILL_SEEDS": "16", "CALLBOARD_MARKER_SEEDS": "4"}),
 )
 
