@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import delta, importing, warehouse, whole
+from bench import delta, importing, on_call, warehouse, whole
 from bench.measure import table
 from include.settings import PROJECT_ROOT
 
@@ -28,6 +28,7 @@ def parts(*, quick: bool) -> dict[str, Callable[[Path], Iterator[Figure]]]:
     rounds = 1 if quick else 3
     return {
         "delta": lambda folder: delta.measure(folder, 30_000 if quick else 2_000_000, rounds),
+        "on_call": lambda folder: on_call.measure(folder, 20_000 if quick else 1_000_000, rounds),
         "warehouse": lambda folder: warehouse.measure(folder, sizes, rounds),
         "import": lambda folder: importing.measure(folder, 20_000 if quick else 1_000_000),
         # Starting a platform is not quick: tests/platform does it.

@@ -20,6 +20,8 @@ def test_the_parts_work_and_write_their_figures(tmp_path):
     assert [figure["name"].split()[0] for figure in figures] == [
         *["difference"] * 2,
         "memory",
+        *["on-call"] * 2,
+        "memory",
         "warehouse",
         "whole",
         "memory",
