@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 #: Feeds that come round this often are not retried for long: fresher data is on its way.
 FREQUENT = timedelta(minutes=15)
+#: By the clock, by hand, by a change. No backfill: a run reads the store as it is, so one for the past would be a lie.
+RUNS = ("scheduled", "manual", "operator_triggered", "asset_triggered")
 #: When many feeds run at once, those that people are paged by take the next free worker.
 ON_CALL_FIRST = 100
 
@@ -90,6 +92,7 @@ def _build(integration: Integration, feed: FeedHead) -> None:
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
+        allowed_run_types=RUNS,  # type: ignore[arg-type]  # converted; its enumeration takes long to import
         tags=sorted({integration.slug, feed.environment, feed.status, type(integration.way).__name__.lower()}),
         params={
             "resend": Param(

@@ -97,6 +97,7 @@ def test_the_steps_are_the_four_in_their_order(demo):
 def test_runs_come_one_at_a_time_and_none_for_the_past(demo):
     for dag in demo.values():
         assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)
+        assert dag["run_types"] == ["asset_triggered", "manual", "operator_triggered", "scheduled"]  # and no backfill
         assert dag["tells_of_failures"]
 
 

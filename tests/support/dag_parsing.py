@@ -81,6 +81,7 @@ def _described(dag: Any) -> dict[str, Any]:
         "tags": sorted(dag.tags),
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
+        "run_types": sorted(dag.allowed_run_types or ()),
         "schedule": _clock(dag.timetable),
         "waits_for": _waits_for(getattr(dag.timetable, "asset_condition", None)),
         "params": {name: _param(dag.params.get_param(name)) for name in dag.params},
