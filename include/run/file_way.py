@@ -15,8 +15,9 @@ from include.plan.diff import DeltaCounts, diff
 from include.plan.guards import Effect, count_lost
 from include.plan.snapshot import with_lost
 from include.run.account import nothing_delivered, slots_to_send, standing
-from include.run.guarding import JUDGED_ANEW, Guarding, Judged
+from include.run.guarding import JUDGED_ANEW, Judged
 from include.run.handed import Sent, TableArchive
+from include.run.one_try import OneTry
 from include.run.outcome import Outcome, Preview
 from include.run.payload import freeze_payload, temp_name
 from include.run.publishing import publishing
@@ -29,12 +30,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from include.errors import DeliveryHeld
-    from include.integration import Integration
-    from include.ledger.records import Claim, Delivery, Head
-    from include.mappings.schema import FeedMapping
+    from include.ledger.records import Delivery, Head
     from include.run.account import Standing
     from include.run.handed import Decided
-    from include.run.order import Order
     from include.run.services import Services
     from include.run.sessions import Sessions
 
@@ -60,22 +58,10 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
-    """One try of delivering files; everything it needs to know, and nothing that changes."""
+class Files(OneTry):
+    """One try of delivering files, over the ``sessions`` of this run."""
 
-    integration: Integration
-    mapping: FeedMapping
-    decided: Decided
-    claim: Claim
-    order: Order
-    services: Services
-    folder: Path
     sessions: Sessions
-
-    @property
-    def guarding(self) -> Guarding:
-        """The guards of this run."""
-        return Guarding(self.integration, self.mapping, self.decided, self.claim, self.services)
 
     def deliver(self) -> Outcome:
         """Settle, then send what differs, or the last delivery once more.

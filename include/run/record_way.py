@@ -9,42 +9,21 @@ from include.errors import ConfigurationError
 from include.integration import Rows, Sftp
 from include.ledger import deliveries, rows
 from include.ledger.records import NewDelivery
-from include.run.guarding import Guarding
 from include.run.handed import Sent
+from include.run.one_try import OneTry
 from include.run.outcome import Outcome, Preview
 from include.run.pushing import Records, plan_operations
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from include.errors import DeliveryHeld
-    from include.integration import Integration
-    from include.ledger.records import Claim
-    from include.mappings.schema import FeedMapping
     from include.operations import RowDestination
     from include.run.guarding import Judged
-    from include.run.handed import Decided
-    from include.run.order import Order
     from include.run.pushing import PlannedRows
-    from include.run.services import Services
 
 
 @dataclass(frozen=True, slots=True)
-class RecordWay:
-    """One try of pushing records; everything it needs to know, and nothing that changes."""
-
-    integration: Integration
-    mapping: FeedMapping
-    decided: Decided
-    claim: Claim
-    order: Order
-    services: Services
-    folder: Path
-
-    @property
-    def guarding(self) -> Guarding:
-        """The guards of this run."""
-        return Guarding(self.integration, self.mapping, self.decided, self.claim, self.services)
+class RecordWay(OneTry):
+    """One try of pushing records."""
 
     def deliver(self) -> Outcome:
         """Bring the partner to what it should hold, as far as the guards let it.
