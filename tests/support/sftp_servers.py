@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -99,7 +101,7 @@ def openssh(folder: Path, *, sftp_options: str = "", extra_config: str = "") -> 
             base=str(root),
             client_key=(folder / "client").read_text(),
             host_keys=host_keys,
-            logins=lambda: _logins(log),
+            logins=lambda: _logins(log, process.pid),
             pid=process.pid,
         )
     finally:
@@ -141,14 +143,11 @@ def sandbox(folder: Path) -> Iterator[SftpServer]:
         process.stdout.close()
 
 
-def _logins(log: Path) -> int:
-    """Count authentications, once sshd has logged the end of every connection: it logs a little after it answers."""
-    while True:
-        text = log.read_text()
-        begun = set(re.findall(r"^Connection from \S+ port (\d+)", text, re.MULTILINE))
-        if begun <= set(re.findall(r"(?:[Cc]losed|reset|[Dd]isconnect\w*|[Ee]rror) .*port (\d+)", text)):
-            return len(re.findall(r"^(?:Accepted|Failed) (?:publickey|password) for", text, re.MULTILINE))
+def _logins(log: Path, pid: int) -> int:
+    """Count authentications, once the process of every connection has ended: it logs a little after it answers."""
+    while psutil.Process(pid).children():
         time.sleep(0.01)
+    return len(re.findall(r"^(?:Accepted|Failed) (?:publickey|password) for", log.read_text(), re.MULTILINE))
 
 
 def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
