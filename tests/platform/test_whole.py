@@ -631,19 +631,19 @@ def test_a_change_by_plain_sql_is_in_the_file_within_seconds_and_nobody_touches_
     try:
         wait_until(lambda: "The waker listens." in (platform.var / "logs" / "waker.log").read_text("utf-8"), 60, "it")
         note("changed by plain SQL")
-        wait_until(lambda: "changed by plain SQL" in file.read_text("utf-8"), 60, "the file")
+        wait_until(lambda: "changed by plain SQL" in file.read_text("utf-8"), 240, "the file")
         [run] = runs()
         with AirflowApi.of_access_file(platform.var / "access.json") as api:
-            wait_until(lambda: api.run_state(SECOND, run["dag_run_id"]) == "success", 60, "the run's end")
+            wait_until(lambda: api.run_state(SECOND, run["dag_run_id"]) == "success", 240, "the run's end")
         assert platform.summary()[SECOND]["run_id"] == run["dag_run_id"]
 
         os.kill(platform.program("waker"), signal.SIGKILL)
         note("while it was dead")
-        wait_until(lambda: "while it was dead" in file.read_text("utf-8"), 60, "the file")
+        wait_until(lambda: "while it was dead" in file.read_text("utf-8"), 240, "the file")
 
         before = len(runs())
         note(*(f"burst {number}" for number in range(5000)), "the last word")
-        wait_until(lambda: "the last word" in file.read_text("utf-8"), 120, "the file")
+        wait_until(lambda: "the last word" in file.read_text("utf-8"), 240, "the file")
         assert len(runs()) - before < 50
     finally:
         platform.supervisorctl("stop", "waker")
