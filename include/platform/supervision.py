@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONFIGURATION = PROJECT_ROOT / "config" / "supervisord.conf"
+#: Without these everything is delivered all the same, later: the watch tells, and the platform goes on.
+_SPARED = frozenset({"waker"})
 _GIVEN_UP = "FATAL"  # EXITED is where a program is for a moment before it is started again
 
 
@@ -65,7 +67,7 @@ class Supervision:
         return [name for name, state in self.states().items() if state == _GIVEN_UP]
 
     def require_alive(self) -> None:
-        """Check that supervisord runs and has not given a program up.
+        """Check that supervisord runs and has not given a program up that the platform cannot do without.
 
         Raises:
             ConfigurationError: it does not, or it has.
@@ -74,7 +76,7 @@ class Supervision:
             raise ConfigurationError(
                 "The process supervisor ended.", next_step=f"look into {self._logs / 'supervisord.log'}"
             )
-        for name in self.given_up():
+        for name in [name for name in self.given_up() if name not in _SPARED]:
             raise ConfigurationError(
                 f"{name} does not stay up.", next_step=f"look into {self._logs / name}.log: its last lines say why"
             )

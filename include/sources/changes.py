@@ -16,7 +16,7 @@ from include.clock import business_now
 from include.sources.moment import one_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from include.mappings.schema import FeedMapping
     from include.sources.moment import Cursor
@@ -34,10 +34,14 @@ _EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzin
 
 _SEEN_NOW = "SELECT pg_current_snapshot()::text"
 _PUBLISHED = "SELECT period_id FROM schedule.schedule_periods WHERE published_at <= %s"
+#: What has a number that this server has yet to give out was written on another one, and restored from its backup.
 _CHANGES = """
     SELECT entity, action, changed_by, old, new FROM schedule.change_logs
     WHERE xid >= pg_snapshot_xmin(%(mark)s::pg_snapshot) AND NOT pg_visible_in_snapshot(xid, %(mark)s::pg_snapshot)
+      AND xid < pg_snapshot_xmax(pg_current_snapshot())
 """
+#: So many changes are read at once.
+_CHUNK = 1000
 _HOLDS_A_SLOT = """
     SELECT EXISTS (
         SELECT FROM schedule.schedules
@@ -65,46 +69,42 @@ def writer_of(feed: str) -> str:
     return f"callboard:{feed}"
 
 
-def look(dsn: str, mark: str, mappings: Collection[FeedMapping]) -> Look:
-    """Find the feeds that are concerned by whatever was committed since ``mark``.
+def look(dsn: str, feeds: Iterable[tuple[FeedMapping, str | None]]) -> Look:
+    """Find the feeds that are concerned by whatever was committed since their marks, at one moment.
 
-    ``dsn``: of a role that may read the schedule. Reads one row at a time, and no further than is needed.
+    ``dsn``: of a role that may read the schedule. ``feeds``: each with its mark; of one without a mark nothing can be
+    said, and it is not among those concerned. Reads a chunk at a time, and no further than is needed.
 
     Raises:
         SourceNotReady: the store could not be read.
     """
     now = business_now()
-    feeds = {mapping.feed: _Feed(mapping, now) for mapping in mappings}
+    by_mark: dict[str, list[_Feed]] = {}
+    for mapping, mark in feeds:
+        if mark is not None:
+            by_mark.setdefault(mark, []).append(_Feed(mapping, now))
     concerned: set[str] = set()
     changes = 0
     with one_moment(dsn) as cursor:
         [(seen,)] = cursor.execute(_SEEN_NOW).fetchall()
         published = {row[0] for row in cursor.execute(_PUBLISHED, [now]).fetchall()}
-        for entity, action, changed_by, old, new in cursor.stream(_CHANGES, {"mark": mark}):
-            changes += 1
-            change = _Change(entity, action, changed_by, old or {}, new or {})
-            concerned |= {
-                name for name, feed in feeds.items() if name not in concerned and feed.cares(change, published)
-            }
-            if len(concerned) == len(feeds):
-                break
-    for name, feed in feeds.items():
-        if name not in concerned and feed.people:
-            with one_moment(dsn) as cursor:
-                if feed.delivers_one_of_its_people(cursor):
-                    concerned.add(name)
+        for mark, asleep in by_mark.items():
+            for change in _changes_since(mark, cursor):
+                changes += 1
+                concerned |= {feed.name for feed in asleep if feed.cares(change, published)}
+                asleep = [feed for feed in asleep if feed.name not in concerned]  # noqa: PLW2901 - those left
+                if not asleep:
+                    break
+            concerned |= {feed.name for feed in asleep if feed.people and feed.delivers_one_of_its_people(cursor)}
     return Look(str(seen), frozenset(concerned), changes)
 
 
-def seen_now(dsn: str) -> str:
-    """The ``pg_snapshot`` of this moment.
-
-    Raises:
-        SourceNotReady: the store could not be read.
-    """
-    with one_moment(dsn) as cursor:
-        [(seen,)] = cursor.execute(_SEEN_NOW).fetchall()
-    return str(seen)
+def _changes_since(mark: str, cursor: Cursor) -> Iterator[_Change]:
+    """Everything that ``cursor`` sees and the mark did not, through a cursor of the server's: memory stays small."""
+    with cursor.connection.cursor(name="changes") as chunks:
+        chunks.itersize = _CHUNK
+        for entity, action, changed_by, old, new in chunks.execute(_CHANGES, {"mark": mark}):
+            yield _Change(entity, action, changed_by, old or {}, new or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +146,24 @@ class _Feed:
                 self.now + timedelta(days=window.future_days + 1) + _MARGIN,
             )
 
+    @property
+    def name(self) -> str:
+        """The feed's name."""
+        return self.mapping.feed
+
     def cares(self, change: _Change, published: Collection[str]) -> bool:
-        """Whether a change concerns the feed for certain; people who may are remembered."""
-        if change.changed_by == writer_of(self.mapping.feed):
+        """Whether a change concerns the feed for certain; people who may are remembered.
+
+        A row that nobody understands (a restored history says what it says) does: stopping at it would be for ever.
+        """
+        if change.changed_by == writer_of(self.name):
             return False
+        try:
+            return self._is_concerned_by(change, published)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            return True
+
+    def _is_concerned_by(self, change: _Change, published: Collection[str]) -> bool:
         match change.entity:
             case "schedules":
                 return any(self._delivers(row, published) for row in change.rows)
@@ -185,8 +199,11 @@ class _Feed:
 
     def _cares_for_person(self, change: _Change) -> bool:
         kind = self.mapping.personnel_id
-        # An ID that two active people have is nobody's: whoever else has it is concerned as well.
-        if change.touches([kind]) or (change.touches(["active"]) and any(row.get(kind) for row in change.rows)):
+        # An ID that two active people have is nobody's: whoever else has it is concerned as well. IDs of other systems
+        # are in a table of their own, whose rows come and go with their person, but stay when one becomes active.
+        elsewhere = kind.startswith("ids.") and change.action == "update"
+        carries = elsewhere or any(row.get(kind) for row in change.rows)
+        if change.touches([kind]) or (change.touches(["active"]) and carries):
             return True
         if change.touches(_PERSON):
             self.people |= {row["emp_id"] for row in change.rows}

@@ -30,7 +30,7 @@ def ended(number, frame):
     os._exit(0)
 signal.signal(signal.SIGTERM, ended)
 signal.signal(signal.SIGINT, ended)
-if "fail" in sys.argv:
+if "fail" in sys.argv or os.path.exists({log!r} + ".fails." + os.environ["SUPERVISOR_PROCESS_NAME"]):
     sys.exit(1)
 with open({log!r}, "a") as log:
     log.write(os.environ["SUPERVISOR_PROCESS_NAME"] + " started\\n")
@@ -149,3 +149,14 @@ def test_a_program_that_does_not_stay_up_is_named(state: State, supervise: Calla
     supervision = supervise("{program} fail")
     with pytest.raises(ConfigurationError, match=r"postgres does not stay up.*logs/postgres\.log"):
         wait_for(lambda: bool(supervision.require_alive()), seconds=90)
+
+
+def test_without_a_waker_the_platform_goes_on_by_its_clocks(
+    state: State, supervise: Callable[..., Supervision]
+) -> None:
+    (state.var / "log.fails.waker").touch()
+    supervision = supervise()
+    wait_for(lambda: supervision.states().get("postgres") == "RUNNING")
+    supervision.start("waker")
+    wait_for(lambda: supervision.states().get("waker") == "FATAL", seconds=90)
+    supervision.require_alive()

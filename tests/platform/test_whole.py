@@ -625,8 +625,12 @@ def test_a_change_by_plain_sql_is_in_the_file_within_seconds_and_nobody_touches_
             for text in texts:
                 store.execute("UPDATE schedules SET note = %s WHERE slot_id = %s", [text, slot])
 
-    mark = "INSERT INTO wake_mark (seen) VALUES (pg_current_snapshot())"
-    platform.sql("ledger_dsn", f"{mark} ON CONFLICT (one) DO UPDATE SET seen = EXCLUDED.seen")
+    platform.sql(
+        "ledger_dsn",
+        "INSERT INTO wake_mark (feed, seen, mapping_version)"
+        " SELECT DISTINCT ON (feed) feed, pg_current_snapshot(), mapping_version FROM run"
+        " WHERE mapping_version IS NOT NULL ORDER BY feed, started_at DESC",
+    )
     platform.supervisorctl("start", "waker")
     try:
         wait_until(lambda: "The waker listens." in (platform.var / "logs" / "waker.log").read_text("utf-8"), 60, "it")

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from include.mappings.frozen import thaw
-from include.sources.changes import look, seen_now, writer_of
+from include.sources.changes import look, writer_of
 from tests.support.store import add_slot, fill, query
 
 FEED = "epic"
@@ -45,6 +45,11 @@ def dsn(database, monkeypatch):
     return database.schedule_dsn
 
 
+def seen_now(dsn: str) -> str:
+    """A mark before which everything is done with."""
+    return look(dsn, []).seen
+
+
 def woken(dsn: str, *statements: str, mapping: Any = MAPPING, user: str | None = None) -> bool:
     """Whether the feed is concerned by what these statements change, in one transaction."""
     mark = seen_now(dsn)
@@ -53,7 +58,7 @@ def woken(dsn: str, *statements: str, mapping: Any = MAPPING, user: str | None =
             store.execute("SELECT set_config('callboard.user', %s, true)", [user])
         for statement in statements:
             store.execute(statement)
-    return mapping.feed in look(dsn, mark, [mapping]).concerned
+    return mapping.feed in look(dsn, [(mapping, mark)]).concerned
 
 
 CONCERNED = [
@@ -166,12 +171,12 @@ def test_a_change_that_is_committed_later_than_a_younger_one_is_not_skipped(dsn)
         late.execute("UPDATE schedules SET note = 'late' WHERE slot_id = 'S-ny'")  # has the lower number
         early.execute("UPDATE schedules SET note = 'early' WHERE slot_id = 'S-past'")
         early.commit()
-        first = look(dsn, mark, [MAPPING])
+        first = look(dsn, [(MAPPING, mark)])
         assert (first.concerned, first.changes) == (frozenset(), 1)
         late.commit()
-    second = look(dsn, first.seen, [MAPPING])
+    second = look(dsn, [(MAPPING, first.seen)])
     assert (second.concerned, second.changes) == ({FEED}, 1)
-    assert look(dsn, second.seen, [MAPPING]).changes == 0
+    assert look(dsn, [(MAPPING, second.seen)]).changes == 0
 
 
 def test_what_is_rolled_back_was_never_there(dsn):
@@ -179,12 +184,67 @@ def test_what_is_rolled_back_was_never_there(dsn):
     with psycopg.connect(dsn) as store:
         store.execute("UPDATE schedules SET note = 'x' WHERE slot_id = 'S-ny'")
         store.rollback()
-    assert look(dsn, mark, [MAPPING]).changes == 0
+    assert look(dsn, [(MAPPING, mark)]).changes == 0
+
+
+def test_feeds_are_judged_from_their_own_marks_at_one_moment(dsn):
+    change = "UPDATE schedules SET note = '{}' WHERE slot_id = 'S-ny'"
+    old = seen_now(dsn)
+    query(dsn, change.format("a"))
+    new = seen_now(dsn)
+    other, unmarked = replace(MAPPING, feed="other"), replace(MAPPING, feed="unmarked")
+    found = look(dsn, [(MAPPING, new), (other, old), (unmarked, None)])
+    assert (found.concerned, found.changes) == ({"other"}, 1)
+    query(dsn, "UPDATE personnel SET pager = '1' WHERE emp_id = '007'")  # who holds a slot is found after a break, too
+    found = look(dsn, [(other, old), (MAPPING, new)])
+    assert found.concerned == {"other", FEED}
+    assert look(dsn, [(MAPPING, found.seen), (other, found.seen)]).changes == 0
 
 
 def test_it_reads_no_further_than_it_must(dsn):
     mark = seen_now(dsn)
     for number in range(50):
         query(dsn, f"UPDATE schedules SET note = '{number}' WHERE slot_id = 'S-ny'")
-    assert look(dsn, mark, [MAPPING]).changes < 50
-    assert look(dsn, mark, []).concerned == frozenset()
+    assert look(dsn, [(MAPPING, mark)]).changes < 50
+    assert look(dsn, []).concerned == frozenset()
+
+
+#: No date of Python's goes so far.
+FAR_AWAY = """{
+    "period_id": "ny-2026", "assignment_id": "ny-call", "department_id": "ny",
+    "start_utc": "12000-01-01T00:00:00+00:00", "stop_utc": "12000-01-02T00:00:00+00:00"
+}"""
+
+
+def test_a_colleague_who_is_active_again_may_carry_the_same_id(dsn):
+    """Then it is nobody's; the ID is in a table of its own, and its row did not change."""
+    query(dsn, "INSERT INTO personnel_ids (emp_id, system, value) VALUES ('007', 'epic', '1'), ('009', 'epic', '1')")
+    for active in (False, True):
+        assert woken(dsn, f"UPDATE personnel SET active = {active} WHERE emp_id = '009'", mapping=BY_SYSTEM)
+
+
+@pytest.mark.parametrize(
+    ("entity", "new"),
+    [
+        ("schedules", '{"period_id": "ny-2026", "assignment_id": "ny-call"}'),
+        ("schedules", FAR_AWAY),
+        ("personnel", "[1]"),
+        ("departments", '"?"'),
+    ],
+)
+def test_a_change_that_nobody_understands_wakes_the_feed(dsn, entity, new):
+    """A history that was restored says what it says; and a waker that stops at a row would stop there for ever."""
+    assert woken(
+        dsn, f"INSERT INTO change_logs (entity, entity_id, action, new) VALUES ('{entity}', 'X', 'insert', '{new}')"
+    )
+
+
+def test_a_change_log_of_another_database_server_wakes_nobody_for_ever(dsn):
+    """A restored backup: its transactions have numbers that this server has yet to reach."""
+    query(
+        dsn,
+        "INSERT INTO change_logs (entity, entity_id, action, old, new, xid) SELECT 'schedules', 'S-ny', 'update',"
+        " to_jsonb(s), to_jsonb(s), '900000000' FROM schedules AS s WHERE slot_id = 'S-ny'",
+    )
+    found = look(dsn, [(MAPPING, seen_now(dsn))])
+    assert (found.concerned, found.changes) == (frozenset(), 0)

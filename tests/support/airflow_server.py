@@ -63,7 +63,8 @@ class WatchedAirflow:
     off, and the assets that Dags wait for, with the events that were made of them.
 
     ``down`` and ``broken`` are beginnings of "METHOD /path": what is down answers like a proxy whose server is gone
-    (503), what is broken like a server that met a fault (500).
+    (503), what is broken like a server that met a fault (500). ``refused``: what events of an asset, by its id, are
+    answered with instead of being made.
     """
 
     states: dict[str, str | None] = field(
@@ -74,6 +75,7 @@ class WatchedAirflow:
     requests: list[str] = field(default_factory=list)
     assets: dict[str, int] = field(default_factory=dict)
     woken: list[str] = field(default_factory=list)
+    refused: dict[int, int] = field(default_factory=dict)
     password: str = PASSWORD
     down: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
@@ -123,6 +125,8 @@ class WatchedAirflow:
             return 200, _page("assets", waiting, query)
         if parts.path == "/api/v2/assets/events":
             names = {number: name for name, number in self.assets.items()}
+            if body["asset_id"] in self.refused:
+                return self.refused[body["asset_id"]], {"detail": "refused"}
             if body["asset_id"] not in names:
                 return 404, {"detail": "no such asset"}
             self.woken.append(names[body["asset_id"]])

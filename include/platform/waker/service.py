@@ -1,7 +1,8 @@
 """The waker as a process: it listens, waits until a burst is over, looks, and never gives up.
 
 LISTEN comes before the first look, so nothing is committed unheard between them. Whatever breaks (the connection, the
-database, Airflow) is tried again, later and later up to a limit; the mark stands still meanwhile, so nothing is lost.
+database, Airflow) is tried again, later and later up to a limit; the marks stand still meanwhile, so nothing is lost.
+A connection can also fall silent without breaking: what a look by the clock finds was not heard, and it listens anew.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.database import not_ready_errors
-from include.errors import CallboardError
+from include.errors import shielded
 from include.platform.signals import Stopped
 
 if TYPE_CHECKING:
@@ -56,9 +57,12 @@ def go_on(dsn: str, waking: Waking, signals: Signals, pace: Pace | None = None) 
                     pause, said = pace.first_pause, ""
                     _log.info("The waker listens.")
                     _serve(connection, waking, signals, pace)
-            except CallboardError as error:
-                if str(error) != said:
-                    said = str(error)
+            except Stopped:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the waker goes on; its text may quote a row
+                problem = str(shielded(error))
+                if problem != said:
+                    said = problem
                     _log.warning("%s Nothing is lost: the waker looks again.", said)
             waking.close()
             signals.pause(pause)
@@ -73,22 +77,34 @@ def _listening(dsn: str) -> psycopg.Connection[Any]:
     import psycopg
 
     with not_ready_errors():
-        connection = psycopg.connect(dsn, autocommit=True, connect_timeout=10, application_name="callboard waker")
+        connection = psycopg.connect(
+            dsn,
+            autocommit=True,
+            connect_timeout=10,
+            application_name="callboard waker",
+            keepalives_idle=30,  # a server that is gone without a word is noticed within a minute
+            keepalives_interval=10,
+            keepalives_count=3,
+        )
         connection.execute(f"LISTEN {CHANNEL}")
     return connection
 
 
 def _serve(connection: psycopg.Connection[Any], waking: Waking, signals: Signals, pace: Pace) -> None:
-    """Look whenever something was committed, or may have been edited, until something breaks."""
+    """Look whenever something was committed, or may have been edited, until something breaks or is not heard."""
     looked = time.monotonic()
     while True:
         signals.pause(0)
         heard = _hears(connection, pace.tick)
         if heard:
             wait_for_quiet(lambda seconds: _hears(connection, seconds), pace, time.monotonic)
-        if heard or waking.sees_edits() or time.monotonic() - looked >= pace.safety:
-            waking.look()
+        expected = heard or waking.sees_edits()
+        if expected or time.monotonic() - looked >= pace.safety:
+            found = waking.look()
             looked = time.monotonic()
+            if found.changes and not expected:
+                _log.warning("A change was found that was not heard: the waker listens anew.")
+                return
 
 
 def wait_for_quiet(hears: Callable[[float], bool], pace: Pace, clock: Callable[[], float]) -> None:

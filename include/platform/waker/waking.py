@@ -1,7 +1,8 @@
-"""One look: what changed since the mark, whom it concerns, wake them, move the mark: in this order.
+"""One look: what changed since the marks, whom it concerns, wake them, move their marks: in this order.
 
 Killed between waking and marking, the next look wakes once more: a run for nothing. The other way round a change would
-be in no run before the clock strikes.
+be in no run before the clock strikes. A feed that cannot be judged (its mapping is wrong, Airflow has no such Dag) or
+woken keeps its mark, so that what changed meanwhile wakes it later, whichever process looks then.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from include.errors import ConfigurationError
 from include.ledger import runs, wake_mark
-from include.platform.airflow_api import AirflowLacks
+from include.ledger.wake_mark import Mark
+from include.platform.airflow_api import AirflowLacks, AirflowSilent
 from include.platform.waker.edits import Edits
 from include.settings import WAKING
-from include.sources.changes import look, seen_now
+from include.sources.changes import look
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
 
-    from include.ledger.records import Run
     from include.platform.airflow_api import AirflowApi
     from include.run.services import Services
 
@@ -35,48 +37,45 @@ class Woken:
 
 
 class Waking:
-    """Looks, one after the other, for one installation."""
+    """Looks, one after the other, for one installation. What must outlive it is in the marks."""
 
     def __init__(self, services: Services, airflow: Callable[[], AirflowApi]) -> None:
         self._services = services
         self._open_airflow = airflow
         self._airflow: AirflowApi | None = None
         self._edits = Edits(services.settings.mappings)
-        self._versions: dict[str, str] = {}
-        self._wrong: frozenset[str] = frozenset()  # feeds whose changes nobody judged at the last look
 
     def look(self) -> Woken:
         """Wake whoever is concerned by what was committed, or edited, since the last look.
 
-        Where there is no mark (the first start, another database) every feed that ever ran is woken: whatever
-        changed is in its next run then. A feed that never ran has its first run before it.
+        A feed without a mark (its first look, another database) is woken if it ever ran, or runs now: whatever changed
+        is in its next run then. One that never ran has its first run before it.
 
         Raises:
-            SourceNotReady: the database does not answer; the mark stays.
-            ConfigurationError: Airflow does not answer, or refuses; the mark stays.
+            SourceNotReady: the database does not answer; the marks stay.
+            ConfigurationError: Airflow does not answer, or refuses; the marks of those that are not woken stay.
         """
-        dsn = self._services.settings.ledger_dsn  # its role may read the schedule
         assets = self._api.assets(WAKING)
         mappings = self._edits.mappings(assets)
         with self._services.ledger_reading() as connection:
-            mark = wake_mark.read(connection)
-            ran = {run.feed: run for run in runs.latest_finished(connection, list(assets))}
-        if mark is None:
-            seen, concerned, changes = seen_now(dsn), frozenset(ran), 0
-        else:
-            found = look(dsn, mark, mappings.values())
-            seen, concerned, changes = found.seen, found.concerned, found.changes
-        edited = {feed for feed, mapping in mappings.items() if self._is_edited(feed, mapping.version, ran.get(feed))}
-        for feed in sorted(concerned | edited):
-            self._wake(feed, assets[feed])
-        if mark is None or changes:
-            with self._services.ledger("wake_mark") as connection:
-                wake_mark.store(connection, seen)
-        self._versions = {feed: mapping.version for feed, mapping in mappings.items()}
-        self._wrong = frozenset(assets) - frozenset(mappings)
-        if concerned or edited:
-            _log.info("Woken: %s (%d changes).", ", ".join(sorted(concerned | edited)), changes)
-        return Woken(frozenset(concerned | edited), changes)
+            marks = wake_mark.read(connection)
+        found = look(
+            self._services.settings.ledger_dsn,  # its role may read the schedule
+            [(mapping, marks[feed].seen if feed in marks else None) for feed, mapping in mappings.items()],
+        )
+        with self._services.ledger_reading() as connection:
+            begun = set(runs.known_feeds(connection))  # after the look: who begins later reads what it saw
+        edited = {feed for feed, mark in marks.items() if feed in mappings and _is_edited(mappings[feed].version, mark)}
+        due = found.concerned | edited | (begun & (mappings.keys() - marks.keys()))
+        woken, refusal = self._wake(due, assets)
+        if found.changes or edited or mappings.keys() - marks.keys():
+            done = {feed: Mark(found.seen, mapping.version) for feed, mapping in mappings.items()}
+            self._move({feed: mark for feed, mark in done.items() if feed not in due or feed in woken})
+        if woken:
+            _log.info("Woken: %s (%d changes).", ", ".join(sorted(woken)), found.changes)
+        if refusal is not None:
+            raise refusal
+        return Woken(frozenset(woken), found.changes)
 
     def sees_edits(self) -> bool:
         """Whether a file of the mappings folder has changed since the last look."""
@@ -94,16 +93,28 @@ class Waking:
             self._airflow = self._open_airflow()
         return self._airflow
 
-    def _wake(self, feed: str, asset: int) -> None:
-        try:
-            self._api.wake(asset)
-        except AirflowLacks:
-            _log.warning("Feed %s is not woken: Airflow has just forgotten its Dag.", feed)
+    def _wake(self, due: Collection[str], assets: Mapping[str, int]) -> tuple[set[str], ConfigurationError | None]:
+        """Wake feeds; who was woken, and the last refusal. One that Airflow refuses keeps no other asleep."""
+        woken: set[str] = set()
+        refusal: ConfigurationError | None = None
+        for feed in sorted(due):
+            try:
+                self._api.wake(assets[feed])
+            except AirflowLacks:
+                _log.warning("Feed %s is not woken: Airflow has just forgotten its Dag.", feed)
+            except AirflowSilent as silence:
+                return woken, silence  # the others would only wait for it, too
+            except ConfigurationError as error:
+                refusal = error
+            else:
+                woken.add(feed)
+        return woken, refusal
 
-    def _is_edited(self, feed: str, version: str, last: Run | None) -> bool:
-        """Whether a mapping is another than at the last look; at the first one, than the feed's last run had."""
-        if feed in self._wrong:
-            return True
-        if feed in self._versions:
-            return self._versions[feed] != version
-        return last is not None and last.mapping_version not in (None, version)
+    def _move(self, marks: Mapping[str, Mark]) -> None:
+        if marks:
+            with self._services.ledger("wake_mark") as connection:
+                wake_mark.store(connection, marks)
+
+
+def _is_edited(version: str, mark: Mark) -> bool:
+    return version != mark.mapping_version

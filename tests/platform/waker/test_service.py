@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -15,6 +17,7 @@ from include.platform.waker.service import Pace, go_on, wait_for_quiet
 from include.platform.waker.waking import Waking
 from tests.platform.waker.conftest import ASSET
 from tests.support.store import query
+from tests.support.tcp_proxy import proxied
 from tests.support.whole_platform import wait_until
 
 if TYPE_CHECKING:
@@ -37,20 +40,30 @@ class Asked:
             raise Stopped
 
 
+@contextmanager
+def running(hospital: Installation, dsn: str, pace: Pace = QUICK) -> Iterator[None]:
+    """A waker that runs, in a thread, listens at ``dsn`` and has looked once."""
+    signals = Asked()
+    waking = Waking(hospital.services, hospital.api)
+    thread = threading.Thread(target=go_on, args=(dsn, waking, signals, pace))
+    thread.start()
+    try:
+        wait_until(lambda: hospital.sql("SELECT 1 FROM wake_mark"), 30, "the first look")
+        wait_until(lambda: listeners(hospital), 30, "the waker")
+        hospital.airflow.woken.clear()
+        yield
+        assert thread.is_alive()
+    finally:
+        signals.stop.set()
+        thread.join(30)
+    assert not thread.is_alive()
+
+
 @pytest.fixture
 def awake(hospital: Installation) -> Iterator[Installation]:
-    """An installation whose waker runs, in a thread, and has looked once."""
-    signals, dsn = Asked(), hospital.services.settings.ledger_dsn
-    waking = Waking(hospital.services, hospital.api)
-    thread = threading.Thread(target=go_on, args=(dsn, waking, signals, QUICK))
-    thread.start()
-    wait_until(lambda: hospital.sql("SELECT 1 FROM wake_mark"), 30, "the first look")
-    wait_until(lambda: listeners(hospital), 30, "the waker")
-    hospital.airflow.woken.clear()
-    yield hospital
-    signals.stop.set()
-    thread.join(30)
-    assert not thread.is_alive()
+    """An installation whose waker runs."""
+    with running(hospital, hospital.services.settings.ledger_dsn):
+        yield hospital
 
 
 def change(hospital: Installation, note: str) -> None:
@@ -87,6 +100,36 @@ def test_a_connection_that_is_cut_before_or_after_a_change_loses_none(awake):
         wait_until(lambda: listeners(awake), 30, "the waker to listen again")
         wait_until(lambda: not unseen(awake), 30, "the mark")
         del awake.airflow.woken[round_:]
+
+
+def test_a_connection_that_falls_silent_is_noticed_by_what_was_not_heard(hospital):
+    """Nothing breaks, and no commit is heard any more: a look by the clock finds one, and the waker listens anew."""
+    dsn = urlsplit(hospital.services.settings.ledger_dsn)
+    with proxied(dsn.port or 0) as proxy:
+        through = dsn._replace(netloc=dsn.netloc.replace(f":{dsn.port}", f":{proxy.port}")).geturl()
+        with running(hospital, through, replace(QUICK, safety=0.5)):
+            assert proxy.connections == 1
+            proxy.strike("hole")
+            change(hospital, "unheard")
+            woken(hospital)
+            wait_until(lambda: proxy.connections > 1, 30, "the waker to listen anew")
+
+
+def test_whatever_is_wrong_with_the_store_the_waker_goes_on_and_its_log_quotes_nothing(awake, caplog):
+    def rename(old: str, new: str) -> None:
+        with psycopg.connect(awake.admin_dsn) as server:
+            server.execute(f"ALTER TABLE schedule.change_logs RENAME COLUMN {old} TO {new}")
+            server.execute("NOTIFY callboard_changes")
+
+    rename("entity", "something")
+    try:
+        wait_until(lambda: "Nothing is lost" in caplog.text, 30, "its stumbling")
+    finally:
+        rename("something", "entity")
+    change(awake, "a")
+    woken(awake)
+    assert "UndefinedColumn at include/sources/changes.py:" in caplog.text
+    assert "entity" not in caplog.text
 
 
 def unseen(hospital: Installation) -> bool:
@@ -144,14 +187,14 @@ def test_a_burst_ends_with_quiet_but_is_looked_at_after_a_second_at_most(heard, 
     assert clock.now == pytest.approx(until)
 
 
-def test_it_ends_when_it_is_asked_to_whatever_is_down(hospital, monkeypatch):
+def test_it_ends_when_it_is_asked_to_whatever_is_down(hospital, caplog):
     hospital.airflow.down = ("GET /", "POST /")
     signals = Asked()
     waking = Waking(hospital.services, hospital.api)
     nowhere = "postgresql://nobody@127.0.0.1:1/none"
     thread = threading.Thread(target=go_on, args=(nowhere, waking, signals, QUICK))
     thread.start()
-    time.sleep(0)  # it may or may not have tried by now
+    wait_until(lambda: "Nothing is lost" in caplog.text, 30, "a try")
     signals.stop.set()
     thread.join(30)
     assert not thread.is_alive()

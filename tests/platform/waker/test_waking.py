@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
 from include.errors import ConfigurationError
 from include.ledger import wake_mark
-from include.mappings.loader import load_feed
 from include.platform.waker.waking import Waking
 from tests.platform.waker.conftest import ASSET
 from tests.platform.watch.conftest import DAILY, FEED
@@ -34,6 +32,22 @@ def waking(hospital: Installation) -> Iterator[Waking]:
 
 def change(hospital: Installation, note: str) -> None:
     query(hospital.services.settings.schedule_dsn, "UPDATE schedules SET note = %s WHERE slot_id = 'S1'", note)
+
+
+def another_feed(hospital: Installation, feed: str, asset: int) -> None:
+    """A feed like the first, that waits for an asset of its own."""
+    folder = hospital.services.settings.mappings
+    for suffix in ("yaml", "csv"):
+        (folder / f"{feed}.{suffix}").write_bytes((folder / f"{FEED}.{suffix}").read_bytes())
+    hospital.airflow.assets[f"callboard.feeds.{feed}"] = asset
+
+
+def starts_anew(hospital: Installation) -> frozenset[str]:
+    """Whom the first look of another process wakes."""
+    after = Waking(hospital.services, hospital.api)
+    found = after.look().feeds
+    after.close()
+    return found
 
 
 def test_a_change_wakes_the_feed_that_it_concerns_once(hospital, waking):
@@ -106,22 +120,12 @@ def test_what_was_changed_while_no_waker_lived_is_found_by_the_next(hospital, wa
     after.close()
 
 
-def test_a_dag_that_airflow_forgets_keeps_nobody_waiting(hospital, waking):
+def test_a_dag_that_airflow_forgets_meanwhile_is_woken_when_it_is_back(hospital, waking):
     change(hospital, "a")
-    with_another = dict(hospital.airflow.assets)
-    original = hospital.airflow.answer
-
-    def forgetful(method, url, token, body):
-        if "/assets/events" in url:
-            return 404, {"detail": "no such asset"}
-        return original(method, url, token, body)
-
-    hospital.airflow.answer = forgetful
-    hospital.airflow.assets = with_another
-    try:
-        waking.look()
-    finally:
-        hospital.airflow.answer = original
+    hospital.airflow.refused[7] = 404
+    assert waking.look().feeds == set()
+    hospital.airflow.refused.clear()
+    assert waking.look().feeds == {FEED}
     assert waking.look().changes == 0
 
 
@@ -146,19 +150,12 @@ def test_an_edit_of_its_mapping_wakes_the_feed_and_a_wrong_one_when_it_is_mended
     assert waking.look().feeds == set()
 
 
-def test_a_mapping_that_was_edited_while_no_waker_lived_wakes_the_feed(hospital):
-    with psycopg.connect(hospital.services.settings.ledger_dsn) as ledger:
-        ledger.execute("UPDATE run SET mapping_version = 'another' WHERE run_id = 'first'")
-        ledger.execute("INSERT INTO wake_mark (seen) VALUES (pg_current_snapshot())")
-    first = Waking(hospital.services, hospital.api)
-    assert first.look().feeds == {FEED}
-    first.close()
-    version = load_feed(hospital.services.settings.mappings, FEED).version
-    with psycopg.connect(hospital.services.settings.ledger_dsn) as ledger:
-        ledger.execute("UPDATE run SET mapping_version = %s WHERE run_id = 'first'", [version])
-    second = Waking(hospital.services, hospital.api)
-    assert second.look().feeds == set()
-    second.close()
+def test_a_mapping_that_was_edited_while_no_waker_lived_wakes_the_feed(hospital, waking):
+    waking.close()
+    yaml = hospital.services.settings.mappings / f"{FEED}.yaml"
+    yaml.write_text(yaml.read_text() + "window: {past_days: 2}\n")
+    assert starts_anew(hospital) == {FEED}
+    assert starts_anew(hospital) == set()
 
 
 def test_a_feed_whose_mapping_is_wrong_is_left_to_its_clock(hospital, waking):
@@ -175,3 +172,45 @@ def test_an_unknown_folder_of_mappings_is_told_and_the_mark_stays(hospital, waki
     lost.look()  # no mapping can be read: nobody is concerned, each feed goes by its clock
     lost.close()
     assert hospital.airflow.woken == []
+    assert starts_anew(hospital) == {FEED}
+
+
+def test_what_changed_while_a_mapping_was_wrong_is_found_by_another_process(hospital, waking):
+    yaml = hospital.services.settings.mappings / f"{FEED}.yaml"
+    right = yaml.read_text()
+    yaml.write_text("integration: [\n")
+    change(hospital, "while it is wrong")
+    assert waking.look().feeds == set()
+    yaml.write_text(right)
+    assert starts_anew(hospital) == {FEED}
+    assert starts_anew(hospital) == set()
+
+
+@pytest.mark.parametrize("another_process", [False, True])
+def test_what_changed_while_airflow_had_no_such_dag_is_found_when_it_is_back(hospital, waking, another_process):
+    gone = hospital.airflow.assets.pop(ASSET)
+    change(hospital, "while its file cannot be read")
+    assert waking.look().feeds == set()
+    hospital.airflow.assets[ASSET] = gone
+    assert (starts_anew(hospital) if another_process else waking.look().feeds) == {FEED}
+    assert starts_anew(hospital) == set()
+
+
+def test_without_a_mark_a_first_run_that_is_under_way_may_have_read_too_early(hospital):
+    another_feed(hospital, "another", 9)
+    hospital.claims("the first one", "another")
+    assert starts_anew(hospital) == {FEED, "another"}
+
+
+def test_a_feed_that_airflow_refuses_to_wake_keeps_no_other_asleep(hospital, waking):
+    another_feed(hospital, "a_broken_one", 1)
+    waking.look()
+    change(hospital, "a")
+    hospital.airflow.woken.clear()
+    hospital.airflow.refused[1] = 500
+    for _ in range(2):
+        with pytest.raises(ConfigurationError):
+            waking.look()
+    assert hospital.airflow.woken == [ASSET]  # once: only the other is still due
+    hospital.airflow.refused.clear()
+    assert waking.look().feeds == {"a_broken_one"}
