@@ -9,13 +9,14 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the mark: at most one row."""
+    """Create the marks: one for each feed, so that one that could not be judged or woken keeps nobody waiting."""
     op.execute(
         """
         CREATE TABLE wake_mark (
-            one boolean PRIMARY KEY DEFAULT true CHECK (one),
+            feed text PRIMARY KEY,
             -- Transactions that were visible: a number would skip a lower one that is committed later.
             seen pg_snapshot NOT NULL,
+            mapping_version text NOT NULL,
             marked_at timestamptz NOT NULL DEFAULT now()
         );
         """
