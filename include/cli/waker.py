@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
 from typing import TYPE_CHECKING
 
-from include.cli.installation import airflow_api, local_services
+from include.cli.installation import local_services
+from include.cli.service import become_a_service, service_airflow
 from include.platform.signals import Signals
 
 if TYPE_CHECKING:
     import typer
-
-    from include.platform.airflow_api import AirflowApi
-
-_ANSWER_SECONDS = 10  # of Airflow: while the waker waits it does not listen
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,12 +22,6 @@ def waker_command() -> None:
     from include.platform.waker.service import go_on
     from include.platform.waker.waking import Waking
 
-    os.umask(0o077)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    become_a_service()
     services, signals = local_services(), Signals()
-    go_on(services.settings.ledger_dsn, Waking(services, _airflow), signals)
-
-
-def _airflow() -> AirflowApi:
-    return airflow_api(timeout=_ANSWER_SECONDS)
+    go_on(services.settings.ledger_dsn, Waking(services, service_airflow), signals)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,22 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from include.cli.installation import airflow_api, local_services
+from include.cli.installation import local_services
 from include.cli.output import print_facts, print_json, print_table
+from include.cli.service import become_a_service, service_airflow
 from include.errors import ConfigurationError
 from include.platform.signals import Signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from include.platform.airflow_api import AirflowApi
     from include.platform.watch.report import Round
     from include.platform.watch.rounds import Watch
     from include.platform.watch.settings import WatchSettings
     from include.run.services import Services
     from include.settings import MailSettings
-
-_ANSWER_SECONDS = 10  # of Airflow: while the watch waits it does not look
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,9 +40,7 @@ def watch_command(
     from include.platform.watch.settings import load_watch_settings
     from include.settings import load_mail_settings
 
-    os.umask(0o077)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would tell the ping address
+    become_a_service()
     services, settings, mail = local_services(), load_watch_settings(), load_mail_settings()
     with acting(services.settings.var) as acts:
         if once:
@@ -72,15 +66,11 @@ def _watch(services: Services, settings: WatchSettings, mail: MailSettings, *, a
 
     socket = os.environ.get("CALLBOARD_SOCKET")  # of the supervisor, where `make run` has one
     supervisor = Path(socket) if socket else None
-    watch = Watch(services, settings, mail, _airflow, datetime.now(UTC), supervisor=supervisor, acts=acts)
+    watch = Watch(services, settings, mail, service_airflow, datetime.now(UTC), supervisor=supervisor, acts=acts)
     try:
         yield watch
     finally:
         watch.close()
-
-
-def _airflow() -> AirflowApi:
-    return airflow_api(timeout=_ANSWER_SECONDS)
 
 
 def _print(done: Round, *, acted: bool, as_json: bool) -> None:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param, get_current_context, get_parsing_context, task
 
+from include.housekeeping import DAG_ID
 from include.settings import default_time_zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-DAG_ID = "housekeeping"
 #: When hospitals are quiet and payroll's files have left.
 SCHEDULE = "30 3 * * *"
 #: Airflow takes ``False`` for a tenth of the interval: a platform started before six in the morning would begin so.

@@ -68,6 +68,7 @@ class Platform:
             Stopped: somebody asked for an end.
         """
         self._started = datetime.now(UTC)
+        woken = wakes()  # a wrong setting is told before anything starts
         self._feeds = configured_feeds(mappings_folder(), PROJECT_ROOT / "dags")
         with self._screen.phase("Looking for leftovers of an earlier start") as phase:
             leftovers.stop_leftovers(self._state.var, phase.note)
@@ -93,7 +94,7 @@ class Platform:
             self._wait_until_read(self._api, phase)
         # Not before all is well: what has yet to come up is no alarm.
         supervision.start("watch")
-        if wakes():
+        if woken:
             supervision.start("waker")
 
     def first_round(self) -> list[first_round.Row]:

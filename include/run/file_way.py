@@ -14,9 +14,10 @@ from include.mappings.schema import DONE_SUFFIX
 from include.plan.diff import DeltaCounts, diff
 from include.plan.guards import Effect, count_lost
 from include.plan.snapshot import with_lost
+from include.plan.tables import change_of_tables
 from include.run.account import nothing_delivered, slots_to_send, standing
 from include.run.guarding import JUDGED_ANEW, Judged
-from include.run.handed import Sent, TableArchive
+from include.run.handed import Sent
 from include.run.one_try import OneTry
 from include.run.outcome import Outcome, Preview
 from include.run.payload import freeze_payload, temp_name
@@ -24,7 +25,7 @@ from include.run.publishing import publishing
 from include.run.sending import discard_uploads, drive, stage
 from include.run.sessions import place_of
 from include.run.summary import delivered_paths
-from include.run.whole_tables import causes_in_tables, change_of_tables
+from include.run.whole_tables import causes_in_tables, rows_of_archive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,10 +137,11 @@ class Files(OneTry):
             head = deliveries.head(connection, self.claim.stream, extracted.span.epoch)
             seq = deliveries.next_seq(connection, self.claim.stream)
             refused = frozenset(refusal.key for refusal in rows.refusals(connection, self.claim.stream))
-        if isinstance(extracted.content, TableArchive):
-            held = self.services.artifacts.path(head.snapshot) if head and not self.order.rebaseline else None
-            table_counts, table_effect = change_of_tables(held, extracted.content)
-            return Planned(head, seq, refused, None, table_counts, table_effect)
+        if extracted.has_tables:
+            held: dict[str, int] = {}
+            if head is not None and not self.order.rebaseline:
+                held = rows_of_archive(self.services.artifacts.path(head.snapshot))
+            return Planned(head, seq, refused, None, *change_of_tables(held, extracted.archive.rows))
         delta = self.folder / "delta.parquet"
         if head is not None and head.snapshot == self.decided.snapshot and not refused:
             counts = DeltaCounts(0, 0, 0, unchanged=self.decided.records, expired=0)
@@ -180,7 +182,7 @@ class Files(OneTry):
             merged = self.folder / "merged.parquet"
             withheld = with_lost(self.services.artifacts.path(snapshot), delta, merged)
             snapshot = self.services.artifacts.put_file(merged).sha256
-        if (withheld or self.order.rebaseline) and not self._sends_tables:
+        if (withheld or self.order.rebaseline) and not self.decided.extracted.has_tables:
             delta = self.folder / "sent.delta.parquet"
             counts = self._difference(
                 planned.head, planned.refused, delta, wanted=snapshot, everything=self.order.rebaseline
@@ -205,11 +207,6 @@ class Files(OneTry):
         held = self._hold(judged, planned)  # as before, and against the head that has just moved
         held.artifacts = sent.files
         return Outcome(sent, judged, held)
-
-    @property
-    def _sends_tables(self) -> bool:
-        """Whether this is an archive of whole tables, which differs from another as a whole."""
-        return isinstance(self.decided.extracted.content, TableArchive)
 
     def _is_held_already(self, planned: Planned) -> bool:
         """Whether a file would be the very one that the partner has; by the clock it is sent all the same."""
@@ -240,9 +237,9 @@ class Files(OneTry):
 
     def _hold(self, judged: Judged, planned: Planned) -> DeliveryHeld:
         causes = None
-        if isinstance(self.decided.extracted.content, TableArchive) and planned.head is not None:
+        if self.decided.extracted.has_tables and planned.head is not None:
             held = self.services.artifacts.path(planned.head.snapshot)
-            causes = causes_in_tables(held, self.decided.extracted.content)
+            causes = causes_in_tables(held, self.decided.extracted.archive)
         return self.guarding.hold(judged, self._new(planned, ()), planned.delta, "action", causes)
 
     def _new(

@@ -57,6 +57,22 @@ class Extracted:
             raise TypeError("an extract of whole tables has no frames")
         return self.content
 
+    @property
+    def archive(self) -> TableArchive:
+        """The archive of an extract of whole tables.
+
+        Raises:
+            TypeError: it is one of slots.
+        """
+        if not isinstance(self.content, TableArchive):
+            raise TypeError("an extract of slots has no archive")
+        return self.content
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether whole tables were read, and no slots."""
+        return isinstance(self.content, TableArchive)
+
 
 @dataclass(frozen=True, slots=True)
 class Validated:
@@ -108,6 +124,17 @@ class Receipt:
     state: str
     counts: Counts
     sent: Sent
+
+
+def of_slots(reference: str | None) -> str:
+    """A reference that every run of slots has, and none of whole tables.
+
+    Raises:
+        TypeError: it is missing.
+    """
+    if reference is None:
+        raise TypeError("a run of whole tables has no frames about slots")
+    return reference
 
 
 def to_json(handed: Extracted | Validated | Decided | Receipt) -> dict[str, Any]:

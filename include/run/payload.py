@@ -12,7 +12,6 @@ from include.mappings.file_names import file_name
 from include.mappings.schemas import schema_for
 from include.render.changes import change_files
 from include.render.csv import render_csv
-from include.run.handed import TableArchive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,8 +55,8 @@ def freeze_payload(
         DataRejected: a value cannot be written in the layout's encoding.
     """
     zone = mapping.time_zone or services.settings.time_zone
-    if isinstance(extracted.content, TableArchive):
-        archive = extracted.content
+    if extracted.has_tables:
+        archive = extracted.archive
         final = file_name(mapping.destination.file_name or "", extracted.as_of, zone, seq)
         return (PayloadFile(final, temp_name(final, claim), archive.sha256, archive.bytes, extracted.rows),)
     if mapping.layout is None or mapping.destination.file_name is None:

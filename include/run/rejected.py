@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from include.alerts.rows import SOON, Row, local_text
+from include.run.handed import of_slots
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -22,7 +23,7 @@ def rejected_slots(decided: Decided, refused: Mapping[str, str], services: Servi
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    decisions = pq.ParquetFile(services.artifacts.path(decided.decisions or "")).read()
+    decisions = pq.ParquetFile(services.artifacts.path(of_slots(decided.decisions))).read()
     rejected = decisions.filter(pc.equal(decisions["outcome"], "rejected"))
     reasons = {row["slot_id"]: (row["reason"], row["detail"] or "") for row in rejected.to_pylist()}
     reasons |= {slot_id: (reason, "") for slot_id, reason in refused.items()}

@@ -11,7 +11,7 @@ from include.ledger.records import Counts
 from include.mappings.schemas import schema_for
 from include.plan.snapshot import write_snapshot
 from include.run.decisions import write_decisions
-from include.run.handed import Decided, Validated
+from include.run.handed import Decided, Validated, of_slots
 from include.run.validate import frozen_mapping, loaded_extract
 from include.run.whole_tables import decide_tables
 from include.transforms.writable import only_writable
@@ -40,8 +40,8 @@ def transform(integration: Integration, validated: Validated, services: Services
         extract,
         mapping,
         Verdict(
-            people_faults=pd.read_parquet(services.artifacts.path(validated.people or "")),
-            mapped=pd.read_parquet(services.artifacts.path(validated.mapped or "")),
+            people_faults=pd.read_parquet(services.artifacts.path(of_slots(validated.people))),
+            mapped=pd.read_parquet(services.artifacts.path(of_slots(validated.mapped))),
         ),
     )
     result = only_writable(result, schema_for(mapping.integration).record, mapping.layout)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from include.expectations.runner import verdict
 from include.ledger import runs
 from include.mappings.frozen import thaw
-from include.run.handed import Extracted, TableArchive, Validated
+from include.run.handed import Extracted, Validated
 from include.run.whole_tables import validate_tables
 from include.sources.store import load_extract
 
@@ -28,8 +28,8 @@ def validate(extracted: Extracted, services: Services) -> Validated:
         DataRejected: a structural fault (a missing column, a null key, an incomplete table): no row can be trusted.
         FencedOut: a newer run has started.
     """
-    if isinstance(extracted.content, TableArchive):
-        return validate_tables(extracted, extracted.content, services)
+    if extracted.has_tables:
+        return validate_tables(extracted, services)
     found = verdict(loaded_extract(extracted, services), frozen_mapping(extracted, services))
     with services.ledger("validated") as connection:
         runs.validated(connection, extracted.claim, found.checks)

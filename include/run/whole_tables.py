@@ -14,8 +14,7 @@ from include.errors import DataRejected, StateDamaged
 from include.expectations.whole_tables import check_tables
 from include.ledger import runs
 from include.ledger.records import Counts
-from include.plan.diff import DeltaCounts
-from include.plan.guards import Effect
+from include.plan.tables import losses
 from include.render.archive import write_archive
 from include.run.handed import Decided, TableArchive, Validated
 from include.schedule.files import FILES
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
     from include.run.handed import Extracted
     from include.run.services import Services
     from include.sources.tables import StoredTables
-
-#: History grows with every change and is cut at its retention: neither says anything about the store.
-_HISTORY = "change_logs.csv"
 
 
 def read_tables(services: Services, folder: Path, as_of: datetime) -> TableArchive:
@@ -68,13 +64,14 @@ def _json(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n"
 
 
-def validate_tables(extracted: Extracted, archive: TableArchive, services: Services) -> Validated:
+def validate_tables(extracted: Extracted, services: Services) -> Validated:
     """Check that every table is there and complete, and that whatever it refers to is there.
 
     Raises:
         DataRejected: one is not: a warehouse that loads a part believes that the rest is gone.
         FencedOut: a newer run has started.
     """
+    archive = extracted.archive
     checks = check_tables(rows=archive.rows, stored=archive.stored, broken=archive.broken)
     with services.ledger("validated") as connection:
         runs.validated(connection, extracted.claim, checks)
@@ -96,13 +93,13 @@ def decide_tables(extracted: Extracted, services: Services) -> Decided:
     Raises:
         FencedOut: a newer run has started.
     """
-    archive = archive_of(extracted)
+    snapshot = extracted.archive.sha256
     with services.ledger("decided") as connection:
-        runs.decided(connection, extracted.claim, decisions=None, snapshot=archive.sha256, counts=Counts())
+        runs.decided(connection, extracted.claim, decisions=None, snapshot=snapshot, counts=Counts())
     return Decided(
         extracted=extracted,
         decisions=None,
-        snapshot=archive.sha256,
+        snapshot=snapshot,
         included=extracted.rows,
         excluded=0,
         rejected=0,
@@ -110,55 +107,20 @@ def decide_tables(extracted: Extracted, services: Services) -> Decided:
     )
 
 
-def archive_of(extracted: Extracted) -> TableArchive:
-    """The archive of a run of whole tables.
-
-    Raises:
-        TypeError: the run read slots.
-    """
-    if not isinstance(extracted.content, TableArchive):
-        raise TypeError("an extract of slots has no archive")
-    return extracted.content
-
-
-def change_of_tables(held: Path | None, archive: TableArchive) -> tuple[DeltaCounts, Effect]:
-    """How many rows the tables have more or less than those that the partner holds (``held``: its last archive).
-
-    Rows are counted table by table: what left one is not made up for by what came into another. The change log is left
-    out. A table that would be left empty counts as if everything would.
+def causes_in_tables(held: Path, archive: TableArchive) -> list[dict[str, Any]]:
+    """Which tables have fewer rows than those that the partner holds (``held``: its last archive), for a hold.
 
     Raises:
         StateDamaged: the last archive cannot be read.
     """
-    before = {} if held is None else rows_of_archive(held)
-    names = [name for name in archive.rows if name != _HISTORY]
-    wanted = sum(archive.rows[name] for name in names)
-    adds = sum(max(0, archive.rows[name] - before.get(name, 0)) for name in names)
-    lost = sum(max(0, before.get(name, 0) - archive.rows[name]) for name in names)
-    emptied = any(before.get(name, 0) and not archive.rows[name] for name in names)
-    counts = DeltaCounts(adds, 0, lost, unchanged=wanted - adds, expired=0)
-    effect = Effect(
-        held=sum(before.get(name, 0) for name in names),
-        expired=0,
-        wanted=0 if emptied else wanted,
-        lost=lost,
-        changed=0,
-    )
-    return counts, effect
-
-
-def causes_in_tables(held: Path, archive: TableArchive) -> list[dict[str, Any]]:
-    """Which tables have fewer rows than those that the partner holds, the greatest loss first."""
     before = rows_of_archive(held)
-    lost = {name: before.get(name, 0) - rows for name, rows in archive.rows.items() if name != _HISTORY}
     return [
         {
             "cause": "table_shrank",
             "count": count,
             "detail": f"{name} has {archive.rows[name]:,} rows; it had {before[name]:,}.",
         }
-        for name, count in sorted(lost.items(), key=lambda each: -each[1])
-        if count > 0
+        for name, count in losses(before, archive.rows).items()
     ]
 
 

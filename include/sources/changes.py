@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.clock import business_now
+from include.frames import PEOPLE_COLUMNS
 from include.sources.moment import one_moment
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     Row = Mapping[str, Any]
 
 #: What an extract reads of a person beside the feed's ID, of a department, and of a period.
-_PERSON = ("display_name", "last_name", "first_name", "personnel_type", "home_coid", "away_coid", "email", "cell_phone",
-           "pager", "phone", "is_placeholder", "active")  # fmt: skip
+_PERSON = tuple(name for name in PEOPLE_COLUMNS if name not in ("emp_id", "personnel_id", "id_holders", "slots"))
 _DEPARTMENT = ("name", "time_zone", "facility", "group", "kronos_department_id", "coid")
 _PERIOD = ("department_id", "published_at")
 #: A window's days are those of each zone: no zone is further off than this.

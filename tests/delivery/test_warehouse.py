@@ -7,20 +7,26 @@ import hashlib
 import io
 import json
 import zipfile
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+import frictionless
+import pandas as pd
+import psycopg
 import pytest
 
 from include.errors import CallboardError, ConfigurationError, DataRejected, DeliveryHeld, DestinationUnavailable
 from include.ledger import deliveries
 from include.run.deliver import deliver
 from include.run.explain import explain_slot
+from include.run.extract import extract
 from include.run.failure import failed
 from include.run.order import Order
 from include.run.validate import validate
 from include.schedule.files import FILES
 from include.schedule.importing import import_files
-from include.sources.tables import StoredTables
+from include.sources.tables import StoredTables, tables_at_one_moment
 from tests.support.commands import as_json, callboard
 from tests.support.world import EPIC, World, build_world, integration
 
@@ -198,16 +204,12 @@ def test_a_restored_store_gives_the_same_tables(world, module_database, tmp_path
     copy = tmp_path / "copy.zip"
     copy.write_bytes((world.partner / WAREHOUSE / ZIP).read_bytes())
     import_files(module_database.schedule_dsn, copy, mode="restore", user="test")
-    from include.sources.tables import tables_at_one_moment
-
     with tables_at_one_moment(module_database.schedule_dsn) as tables:
         second = {file.file_name: b"".join(tables.csv(file)) for file in FILES}
     assert second == first
 
 
 def test_nobody_needs_more_memory_than_a_piece(world):
-    from include.sources.tables import tables_at_one_moment
-
     sql(world, "UPDATE schedules SET note = repeat('x', 60000)")
     schedules = next(file for file in FILES if file.table == "schedules")
     with tables_at_one_moment(world.schedule_dsn) as tables:
@@ -219,22 +221,14 @@ def test_nobody_needs_more_memory_than_a_piece(world):
 def test_a_reference_that_leads_nowhere_is_told_by_file_and_nothing_is_sent(world, database):
     world.run(WAREHOUSE)
     before = (world.partner / WAREHOUSE / ZIP).read_bytes()
-    import psycopg
-
     with psycopg.connect(database.admin_dsn) as store:
         store.execute("SET session_replication_role = replica")  # as a restore by hand does
         store.execute("DELETE FROM schedule.personnel WHERE emp_id = 'E02'")
-    extracted = world_extract(world)
+    extracted = extract(integration(WAREHOUSE), WAREHOUSE, world.run_id(), world.services)
     with pytest.raises(DataRejected, match=r"every reference leads to a row.*schedules\.csv") as refused:
         validate(extracted, world.services)
     assert not refused.value.retryable
     assert (world.partner / WAREHOUSE / ZIP).read_bytes() == before
-
-
-def world_extract(world: World) -> Any:
-    from include.run.extract import extract
-
-    return extract(integration(WAREHOUSE), WAREHOUSE, world.run_id(), world.services)
 
 
 def test_tables_that_shrank_are_held_and_the_mail_says_which(world):
@@ -296,8 +290,6 @@ def test_a_dry_run_counts_and_sends_nothing(world):
 
 
 def test_a_partner_that_is_not_there_leaves_every_row_pending(world, monkeypatch):
-    from dataclasses import replace
-
     original = world.services.connections
     nowhere = replace(world.services, connections=lambda name: replace(original(name), port=1))
     which = integration(WAREHOUSE)
@@ -337,8 +329,6 @@ def test_the_ledger_keeps_what_was_counted(world):
 
 
 def test_pandas_reads_every_table_and_ids_stay_text(world):
-    import pandas as pd
-
     world.run(WAREHOUSE)
     with delivered(world) as archive:
         for name, columns in PUBLISHED.items():
@@ -352,8 +342,6 @@ def test_pandas_reads_every_table_and_ids_stay_text(world):
 
 
 def test_duckdb_reads_every_table_by_its_description(world, tmp_path):
-    import duckdb
-
     world.run(WAREHOUSE)
     with delivered(world) as archive:
         archive.extractall(tmp_path)
@@ -368,7 +356,6 @@ def test_duckdb_reads_every_table_by_its_description(world, tmp_path):
 
 
 def test_frictionless_finds_nothing_wrong_with_it(world, tmp_path):
-    frictionless = pytest.importorskip("frictionless")
     world.run(WAREHOUSE)
     with delivered(world) as archive:
         archive.extractall(tmp_path)

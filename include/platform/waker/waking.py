@@ -65,7 +65,7 @@ class Waking:
         )
         with self._services.ledger_reading() as connection:
             begun = set(runs.known_feeds(connection))  # after the look: who begins later reads what it saw
-        edited = {feed for feed, mark in marks.items() if feed in mappings and _is_edited(mappings[feed].version, mark)}
+        edited = {feed for feed in mappings.keys() & marks if mappings[feed].version != marks[feed].mapping_version}
         due = found.concerned | edited | (begun & (mappings.keys() - marks.keys()))
         woken, refusal = self._wake(due, assets)
         if found.changes or edited or mappings.keys() - marks.keys():
@@ -114,7 +114,3 @@ class Waking:
         if marks:
             with self._services.ledger("wake_mark") as connection:
                 wake_mark.store(connection, marks)
-
-
-def _is_edited(version: str, mark: Mark) -> bool:
-    return version != mark.mapping_version

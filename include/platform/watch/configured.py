@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.mappings import loader
+from include.platform.folder import files_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from include.mappings.loader import FeedHead
+    from include.platform.folder import Files
 
 
 class Configured:
@@ -17,7 +19,7 @@ class Configured:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._files: frozenset[tuple[str, int, int]] | None = None
+        self._files: Files | None = None
         self._heads: tuple[FeedHead, ...] = ()
 
     def heads(self) -> tuple[FeedHead, ...]:
@@ -26,11 +28,7 @@ class Configured:
         Raises:
             ConfigurationError: there is no such folder.
         """
-        files = frozenset(self._yaml_files())
+        files = files_of(self._folder, "*.yaml")
         if files != self._files:
             self._heads, self._files = loader.feeds(self._folder), files
         return self._heads
-
-    def _yaml_files(self) -> list[tuple[str, int, int]]:
-        found = [(path.name, path.stat()) for path in self._folder.glob("*.yaml")]
-        return [(name, stat.st_mtime_ns, stat.st_size) for name, stat in found]

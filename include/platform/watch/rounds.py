@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from include import housekeeping
 from include.alerts.smtp import MailServer
 from include.errors import CallboardError, MailNotSent, SourceNotReady
 from include.platform.airflow_api import AirflowLacks, AirflowRefusesAccount, AirflowSilent
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
-#: The Dag of dags/housekeeping.py.
-HOUSEKEEPING = "housekeeping"
 #: What the watch waits for one answer of the mail server: while it waits it does not look.
 _MAIL_SECONDS = 5
 #: A mail that the server answered it will not take is not offered again before this.
@@ -169,7 +168,7 @@ class Watch:
 
     def _look_at_housekeeping(self, done: Round) -> None:
         try:
-            runs = self._api.runs(HOUSEKEEPING, limit=5)
+            runs = self._api.runs(housekeeping.DAG_ID, limit=5)
         except AirflowLacks:  # a platform of its own, whose Dag files leave it out
             runs = []
         looks.housekeeping(done.found, runs)

@@ -12,9 +12,11 @@ import psycopg
 import pytest
 
 from include.database import dispose_engines
+from include.errors import ConfigurationError
 from include.platform.signals import Stopped
 from include.platform.waker.service import Pace, go_on, wait_for_quiet
 from include.platform.waker.waking import Waking
+from include.settings import wakes
 from tests.platform.waker.conftest import ASSET
 from tests.support.store import query
 from tests.support.tcp_proxy import proxied
@@ -199,3 +201,15 @@ def test_it_ends_when_it_is_asked_to_whatever_is_down(hospital, caplog):
     thread.join(30)
     assert not thread.is_alive()
     dispose_engines()
+
+
+@pytest.mark.parametrize(("said", "expected"), [("", True), ("on", True), ("off", False)])
+def test_it_can_be_switched_off(monkeypatch, said, expected):
+    monkeypatch.setenv("CALLBOARD_WAKER", said)
+    assert wakes() is expected
+
+
+def test_whatever_is_neither_on_nor_off_is_refused(monkeypatch):
+    monkeypatch.setenv("CALLBOARD_WAKER", "no")
+    with pytest.raises(ConfigurationError, match="'no'"):
+        wakes()

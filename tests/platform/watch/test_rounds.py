@@ -13,8 +13,10 @@ from include.database import transaction
 from include.ledger import deliveries, incidents, outbox
 from include.ledger.records import NewDelivery, NewMail
 from include.platform.airflow_api import AirflowApi
+from include.platform.watch import looks
 from include.platform.watch.rounds import Watch
 from include.platform.watch.settings import WatchSettings
+from include.platform.watch.trouble import Findings
 from tests.platform.watch.conftest import DAILY, FEED
 from tests.support.airflow_server import ALL, PASSWORD, minutes_ago
 from tests.support.mail_catcher import mail_catcher
@@ -469,3 +471,24 @@ def test_a_housekeeping_that_failed_is_told_until_one_ends_well(watched: Watched
     airflow.has("housekeeping", "night-2", "success")
     watched.rounds(4, 5.5)
     assert watched.news()[1:] == [("closed", "Over: Callboard itself: the nightly housekeeping failed")]
+
+
+@pytest.mark.parametrize(
+    ("state", "is_told"),
+    [("RUNNING", False), ("STARTING", False), ("STOPPED", False), ("BACKOFF", True), ("FATAL", True), ("EXITED", True)],
+)
+def test_a_waker_that_does_not_stay_up_is_told_and_one_that_is_switched_off_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: str, is_told: bool
+) -> None:
+    monkeypatch.setattr(looks, "program_states", lambda _: {"waker": state})
+    found = Findings()
+    looks.waker(found, tmp_path / "socket", tmp_path)
+    assert list(found.troubles) == (["waker"] if is_told else [])
+    assert found.is_over("waker") is not is_told
+
+
+def test_without_a_supervisor_the_watch_says_nothing_about_the_waker(tmp_path: Path) -> None:
+    found = Findings()
+    looks.waker(found, tmp_path / "no such socket", tmp_path)
+    assert not found.troubles
+    assert not found.is_over("waker")
