@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,7 +72,6 @@ def measure(folder: Path, sizes: Iterable[int], rounds: int) -> Iterator[Figure]
             yield Figure(
                 f"memory of the run beyond the worker, {million}", peak(tries["whole"]), "MB", 100, beside=beside
             )
-            shutil.rmtree(folder / "var" / "artifacts", ignore_errors=True)
 
 
 def _members(tables: StoredTables) -> Iterator[tuple[str, Iterable[bytes]]]:
