@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from importlib import resources
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 from include.mappings.schema import Destination, Layout, Limits, Recipients, Status, Strict, Text, Window
 from include.mappings.wording import nearest
+from include.mappings.zones import ZoneName  # noqa: TC001 - pydantic reads the annotations of its models
 
 _PERSONNEL_IDS = ("unique_id", "custom1", "custom2", "custom3", "custom4")
 _SYSTEM = re.compile(r"ids\.[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
@@ -82,17 +82,6 @@ def _cron(value: str) -> str:
     return value
 
 
-@lru_cache(maxsize=1)
-def _zones() -> frozenset[str]:
-    return frozenset(resources.files("tzdata").joinpath("zones").read_text(encoding="ascii").split())
-
-
-def _zone(value: str) -> str:
-    if value not in _zones():
-        raise ValueError(f"is not an IANA time zone: {nearest(value.replace(' ', '_'), _zones())}")
-    return value
-
-
 class FeedFile(Strict):
     """``<feed>.yaml`` as it is written; ``None`` where the integration's default holds."""
 
@@ -116,7 +105,7 @@ class FeedFile(Strict):
     """Which days are delivered, where the integration does not go by pay periods."""
     schedule: Annotated[Text, AfterValidator(_cron)] | None = None
     """When it runs: five cron fields, in `time_zone`."""
-    time_zone: Annotated[Text, AfterValidator(_zone)] | None = None
+    time_zone: ZoneName | None = None
     """An IANA zone for the whole feed: its clock, its today and its local times. Left out: `CALLBOARD_TIME_ZONE` for
     the clock and today, each department's own for its slots."""
     destination: Destination = Destination()

@@ -298,10 +298,18 @@ def spoilt(hospital: Hospital, slots: list[Row], column: str, well_formed: Calla
     return sum(1 for value in values if not value or not well_formed(value) or value in shared)
 
 
-def unmapped(feed: str, slots: list[Row]) -> int:
+def table_of(feed: str) -> list[Row]:
     with (MAPPINGS / f"{feed}.csv").open(encoding="utf-8", newline="") as stream:
-        mapped = {row["assignment_id"] for row in csv.DictReader(stream)}
-    return sum(1 for slot in slots if slot["assignment_id"] not in mapped)
+        return list(csv.DictReader(stream))
+
+
+def unmapped(feed: str, slots: list[Row]) -> int:
+    known = {row["assignment_id"] for row in table_of(feed)}
+    return sum(1 for slot in slots if slot["assignment_id"] not in known)
+
+
+def mapped(feed: str) -> set[str]:
+    return {row["assignment_id"] for row in table_of(feed) if row["ignore"] != "true"}
 
 
 def test_rejected_slots_are_few_enough_that_no_feed_is_held(hospital: Hospital) -> None:
@@ -314,6 +322,12 @@ def test_rejected_slots_are_few_enough_that_no_feed_is_held(hospital: Hospital) 
     assert 0 < rejected + unmapped("kronos_workforce_dimensions", paid) <= 0.01 * len(paid)
     everybody = hospital.held(hospital.published)
     assert 0 < spoilt(hospital, everybody, "unique_id", lambda value: value.startswith("0")) <= 0.01 * len(everybody)
+    residents = [slot for slot in everybody if slot["assignment_id"] in mapped("new_innovations")]
+    rejected = spoilt(hospital, residents, "unique_id", lambda value: value.isdigit() and len(value) == 7)
+    assert 0 < rejected + unmapped("new_innovations", everybody) <= 0.02 * len(residents)
+    staff = [slot for slot in hospital.held(hospital.published) if slot["assignment_id"] in mapped("epic_optime")]
+    rejected = spoilt(hospital, staff, "custom1", lambda value: value.isdigit() and len(value) == 6)
+    assert rejected + unmapped("epic_optime", everybody) <= 0.02 * len(staff)
     by_system: dict[str, set[str]] = {}
     for row in hospital.rows("personnel_ids"):
         by_system.setdefault(row["system"], set()).add(row["emp_id"])

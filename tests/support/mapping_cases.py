@@ -44,8 +44,9 @@ class MappingCases:
 
     ``row``: every column of the assignment table, filled in, except the four that all tables have.
     ``hospital_table``: the table of random hospitals: MAPPED and OTHER complete, IGNORED ignored, HALF without a
-    required field, ABSENT without a row, SHORT complete and valid on 7 and 8 March 2026 only. ``hospital_yaml``: what
-    their YAML says beside the IDs. ``own_reasons``: assignments that only this integration rejects, and why.
+    required field (without a row where none is required), ABSENT without a row, SHORT complete and valid on 7 and 8
+    March 2026 only. ``hospital_yaml``: what their YAML says beside the IDs. ``own_reasons``: assignments that only this
+    integration rejects, and why.
     """
 
     row: dict[str, str]

@@ -17,6 +17,7 @@ from include.expectations.runner import verdict
 from include.mappings.schemas import schema_for
 from include.plan.diff import diff
 from include.plan.snapshot import write_snapshot
+from include.render.changes import change_files
 from include.render.csv import render_csv
 from tests.support.declarations import declared, slot_integrations
 from tests.support.extracts import read_case
@@ -53,7 +54,7 @@ def rendered(result: Transformed, mapping: FeedMapping, folder: Path) -> bytes:
     if "action" in fields:
         delta = folder / "delta.parquet"
         diff(None, records, delta)
-        records = delta
+        records = next((file for _, file in change_files(delta, mapping.settings, "", folder)), delta)
     assert mapping.layout is not None
     render_csv(records, fields, mapping.layout, file)
     return file.read_bytes()

@@ -141,7 +141,7 @@ def naive_reason(slot: dict[str, Any], hospital: Hospital, slug: str) -> str | N
     if slot["assignment_id"] == "SHORT" and slot["slot_date"] not in {"2026-03-07", "2026-03-08"}:
         return "assignment_unmapped"
     if slot["assignment_id"] == "HALF":
-        return "mapping_incomplete"
+        return "mapping_incomplete" if schema.required else "assignment_unmapped"
     number = person["personnel_id"]
     if number is None:
         return "id_missing"
