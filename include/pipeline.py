@@ -71,13 +71,12 @@ def _retry_policy() -> ExceptionRetryPolicy:
 def publish_dags(integration: Integration) -> None:
     """Register one Dag for each feed whose mapping names this integration; its id is the feed's name.
 
-    Each task re-parses its Dag file, so only the Dag that is asked for is built then. A feed whose mapping is wrong
-    gets its Dag all the same, with the faults as its page and a first task that fails with them: no other Dag is
+    Each task re-parses its Dag file, so only the Dag that is asked for is read and built then. A feed whose mapping is
+    wrong gets its Dag all the same, with the faults as its page and a first task that fails with them: no other Dag is
     touched.
     """
-    asked_for = get_parsing_context().dag_id
-    for feed in feeds(mappings_folder()):
-        if feed.integration == integration.slug and asked_for in (None, feed.feed):
+    for feed in feeds(mappings_folder(), only=get_parsing_context().dag_id):
+        if feed.integration == integration.slug:
             _build(integration, feed)
 
 

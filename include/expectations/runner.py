@@ -48,6 +48,13 @@ def verdict(extract: SlotExtract, mapping: FeedMapping) -> Verdict:
     return Verdict(people_faults=judged.faults, mapped=judged.mapped, checks=tuple(checks))
 
 
+def warm_up() -> None:
+    """Make what every check of this process, and of the processes that it forks, needs: the context and its metrics."""
+    import pandas as pd
+
+    check(suites.structure(("key",), "key"), pd.DataFrame({"key": ["one"]}))
+
+
 def check(suite: ExpectationSuite, frame: pd.DataFrame, of: str = "") -> list[dict[str, Any]]:
     """Validate ``frame`` and tell for each expectation, as plain values, what was counted.
 

@@ -63,13 +63,13 @@ class Checked:
     warnings: tuple[Fault, ...]
 
 
-def feeds(folder: Path) -> tuple[FeedHead, ...]:
-    """The feeds of a mappings folder, by name: each YAML file checked, no table read.
+def feeds(folder: Path, only: str | None = None) -> tuple[FeedHead, ...]:
+    """The feeds of a mappings folder, by name, or ``only`` one of them: each YAML file checked, no table read.
 
     Raises:
         ConfigurationError: there is no such folder.
     """
-    return tuple(_head(read_feed(folder, feed)) for feed in _names(folder))
+    return tuple(_head(read_feed(folder, feed)) for feed in _names(folder) if only in (None, feed))
 
 
 def load_feed(folder: Path, feed: str) -> FeedMapping:

@@ -61,10 +61,11 @@ if [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}" ]; then
 fi
 echo "Installing $(cat "$@" | grep -c "^[A-Za-z0-9].*==") locked packages into .venv (once; about half a minute) ..."
 for file in "$@"; do set -- "$@" -r "$file"; shift; done
+# Compiled here, once: where Python may not write its own cache, every process would compile what it imports.
 if [ -t 2 ]; then # a person watches: uv's own progress
-    .venv/bin/python -m uv pip install --require-hashes "$@" || fail "Could not install the locked packages: see above."
+    .venv/bin/python -m uv pip install --compile-bytecode --require-hashes "$@" || fail "Could not install the locked packages: see above."
 else
-    .venv/bin/python -m uv pip install --require-hashes "$@" >"$log" 2>&1 || explain "Could not install the locked packages"
+    .venv/bin/python -m uv pip install --compile-bytecode --require-hashes "$@" >"$log" 2>&1 || explain "Could not install the locked packages"
 fi
 
 rm -f "$log"

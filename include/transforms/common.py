@@ -24,6 +24,8 @@ _CLEAN = len(_NAMES)
 
 #: Blanks, control characters and Unicode's line and paragraph separators, in any number.
 _GAP = "[\x00-\x20\x7f-\x9f\u2028\u2029]+"
+_DAY = 86_400 * 1_000_000  # microseconds
+_SINCE_1973 = 1096 * _DAY
 #: What :func:`one_line` would change: everything above except single blanks inside.
 _UNTIDY = "[\x00-\x1f\x7f-\x9f\u2028\u2029]|  |^ | $"
 
@@ -189,26 +191,47 @@ def wall_times(instants: pd.Series[Any], zone: pd.Series[str]) -> pd.Series[Any]
     """Tell what a clock on the wall shows, in each line's zone, at its instant.
 
     ``instants``: UTC. The answer is naive (``datetime64[us]``), without a mark of which of the two hours of a fall-back
-    night is meant; the instant beside it tells. Offsets are asked of ``zoneinfo`` once per distinct instant and zone.
+    night is meant; the instant beside it tells.
     """
-    import datetime as dt
-    from zoneinfo import ZoneInfo
-
     import numpy as np
     import pandas as pd
 
     micros = pd.Series(instants.dt.tz_convert(None).astype("datetime64[us]")).to_numpy().astype("int64")
     offsets = np.zeros(len(micros), dtype="int64")
     codes, names = pd.factorize(zone)
-    epoch = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     for code, name in enumerate(names):
         here = codes == code
-        place, distinct = pd.factorize(micros[here])
-        tz = ZoneInfo(name)
-        known = [(epoch + dt.timedelta(microseconds=int(moment))).astimezone(tz).utcoffset() for moment in distinct]
-        seconds = np.array([offset.total_seconds() if offset else 0 for offset in known], dtype="int64")
-        offsets[here] = seconds[place] * 1_000_000
+        offsets[here] = _offsets(micros[here], name)
     return pd.Series((micros + offsets).astype("datetime64[us]"))
+
+
+def _offsets(moments: NDArray[np.int64], zone: str) -> NDArray[np.int64]:
+    """How far a zone's clock is ahead of UTC at each moment; all in microseconds, as ``zoneinfo`` says.
+
+    A day (of UTC) at whose ends the clock is as far ahead has no change in between, since 1973: no zone has changed
+    its clock twice within one. Only the moments of other days are asked one by one.
+    """
+    import numpy as np
+    import pandas as pd
+
+    places, days = pd.factorize(moments // _DAY)
+    begins, ends = _asked(days * _DAY, zone), _asked((days + 1) * _DAY, zone)
+    offsets: NDArray[np.int64] = begins[places]
+    changes = ((begins != ends) | (days * _DAY < _SINCE_1973))[places]
+    places, distinct = pd.factorize(moments[changes])
+    offsets[changes] = _asked(np.asarray(distinct), zone)[places]
+    return offsets
+
+
+def _asked(moments: NDArray[np.int64], zone: str) -> NDArray[np.int64]:
+    import datetime as dt
+    from zoneinfo import ZoneInfo
+
+    import numpy as np
+
+    epoch, tz = dt.datetime(1970, 1, 1, tzinfo=dt.UTC), ZoneInfo(zone)
+    known = [(epoch + dt.timedelta(microseconds=int(moment))).astimezone(tz).utcoffset() for moment in moments]
+    return np.array([offset // dt.timedelta(microseconds=1) if offset else 0 for offset in known], dtype="int64")
 
 
 def dates(values: pd.Series[Any]) -> pd.Series[Any]:

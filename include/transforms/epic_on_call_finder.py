@@ -35,17 +35,17 @@ def on_call_records(extract: SlotExtract, mapping: FeedMapping, verdict: Verdict
     zone = common.zones(included, mapping)
     fields = {
         "epic_team_id": included.row("epic_team_id"),
-        "team_name": common.one_line(included.row("team_name")),
+        "team_name": included.row("team_name", common.one_line),
         "provider_id": included.person("personnel_id"),
-        "provider_name": common.one_line(included.person("display_name")),
+        "provider_name": included.person("display_name", common.one_line),
         "role": included.row("role"),
         "start": common.wall_times(included.slot("start_utc"), zone),
         "stop": common.wall_times(included.slot("stop_utc"), zone),
         "call_order": common.call_order(included),
         "notes": notes(included, mapping.settings.notes_max_length),
-        "team_comment": common.one_line(included.row("team_comment")),
-        "assignment_name": common.one_line(included.assignment("name")),
-        "department_name": common.one_line(included.assignment("department_name")),
+        "team_comment": included.row("team_comment", common.one_line),
+        "assignment_name": included.assignment("name", common.one_line),
+        "department_name": included.assignment("department_name", common.one_line),
         "source_slot_id": included.slot("slot_id"),
     }
     return Transformed(decisions, common.records(SCHEMA, included, fields))
@@ -57,10 +57,10 @@ def notes(lines: Lines, max_length: int | None) -> pd.Series[str]:
     ``max_length`` counts characters. What is longer is cut at the end, but a placeholder's contact information is not:
     prefix and note make room for it, because half a phone number is worse than none.
     """
-    text = common.phrases(common.one_line(lines.row("note_prefix")), common.one_line(lines.slot("note")))
+    text = common.phrases(lines.row("note_prefix", common.one_line), common.one_line(lines.slot("note")))
     contact = _contact(lines)
     wanted = common.is_true(lines.row("include_assignment_information"))
-    information = common.one_line(lines.assignment("information").where(wanted))
+    information = lines.assignment("information", common.one_line).where(wanted)
     if max_length is None:
         return common.phrases(text, contact, information)
     room = max_length - (contact.str.len() + 1).fillna(0)
@@ -71,5 +71,5 @@ def notes(lines: Lines, max_length: int | None) -> pd.Series[str]:
 def _contact(lines: Lines) -> pd.Series[str]:
     """``Phone: ..., Pager: ..., Cell: ...`` of placeholders, as far as they have them; null for people."""
     placeholder = common.is_true(lines.person("is_placeholder"))
-    numbers = (f"{label}: " + common.one_line(lines.person(column).where(placeholder)) for label, column in CONTACTS)
+    numbers = (f"{label}: " + lines.person(column, common.one_line).where(placeholder) for label, column in CONTACTS)
     return common.phrases(*numbers, between=", ")

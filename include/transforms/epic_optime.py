@@ -35,10 +35,10 @@ def staff_shifts(extract: SlotExtract, mapping: FeedMapping, verdict: Verdict) -
         "start": common.wall_times(included.slot("start_utc"), zone),
         "stop": common.wall_times(included.slot("stop_utc"), zone),
         "timezone": zone,
-        "provider_name": common.one_line(included.person("display_name")),
+        "provider_name": included.person("display_name", common.one_line),
         "location": common.one_line(included.slot("location")),
-        "assignment_name": common.one_line(included.assignment("name")),
-        "department_name": common.one_line(included.assignment("department_name")),
+        "assignment_name": included.assignment("name", common.one_line),
+        "department_name": included.assignment("department_name", common.one_line),
         "source_slot_id": included.slot("slot_id"),
     }
     return Transformed(decisions, common.records(SCHEMA, included, fields))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from include.errors import DataRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     import pandas as pd
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from include.mappings.schema import FeedMapping
 
     Places = NDArray[np.int64]  # of rows in a frame; -1 = none
+    Column = Callable[[pd.Series[Any]], pd.Series[Any]]
+
+
+def _as_it_is(column: pd.Series[Any]) -> pd.Series[Any]:
+    return column
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +68,17 @@ class Lines:
         """Fetch a column of the slots."""
         return _take(self.slots[column], self.slot_places)
 
-    def person(self, column: str) -> pd.Series[Any]:
-        """Fetch a column of the people; null for an open shift."""
-        return _take(self.people[column], self.person_places)
+    def person(self, column: str, through: Column = _as_it_is) -> pd.Series[Any]:
+        """Fetch a column of the people; null for an open shift. ``through``: once for each person, not each line."""
+        return _take(through(self.people[column]), self.person_places)
 
-    def assignment(self, column: str) -> pd.Series[Any]:
-        """Fetch a column of the assignments."""
-        return _take(self.assignments[column], self.assignment_places)
+    def assignment(self, column: str, through: Column = _as_it_is) -> pd.Series[Any]:
+        """Fetch a column of the assignments; ``through``: once for each assignment."""
+        return _take(through(self.assignments[column]), self.assignment_places)
 
-    def row(self, field: str) -> pd.Series[Any]:
-        """Fetch a field of the mapping's rows; null where there is no row."""
-        return _take(_column([getattr(row, field) for row in self.table]), self.row_places)
+    def row(self, field: str, through: Column = _as_it_is) -> pd.Series[Any]:
+        """Fetch a field of the mapping's rows; null where there is no row. ``through``: once for each row."""
+        return _take(through(_column([getattr(row, field) for row in self.table])), self.row_places)
 
     def person_reason(self) -> pd.Series[str]:
         """Tell why the person may not be delivered; null where nothing is wrong."""

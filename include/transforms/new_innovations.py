@@ -37,7 +37,7 @@ def duty_hours(extract: SlotExtract, mapping: FeedMapping, verdict: Verdict) -> 
         "start": common.wall_times(included.slot("start_utc"), zone),
         "stop": common.wall_times(included.slot("stop_utc"), zone),
         "location": common.location(included),
-        "notes": common.phrases(common.one_line(included.row("notes")), common.one_line(slot_note)),
+        "notes": common.phrases(included.row("notes", common.one_line), common.one_line(slot_note)),
         "source_slot_id": included.slot("slot_id"),
     }
     return Transformed(decisions, common.records(SCHEMA, included, fields))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
     from include.frames import SlotExtract
 
-ZONES = ("America/New_York", "America/Chicago", "America/Phoenix", "Australia/Lord_Howe", "Asia/Kathmandu")
+EVERY_ZONE = resources.files("tzdata").joinpath("zones").read_text(encoding="ascii").split()
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 parts = st.one_of(st.none(), st.text("a|\\N", max_size=4))
 
 
@@ -82,9 +84,9 @@ def test_shortened_counts_characters_and_leaves_no_blank_at_the_end() -> None:
     assert plain(common.shortened(given_texts, lengths)) == ["ab cd", "ab", "📟📟", None, None, None]
 
 
-@given(st.lists(st.tuples(st.integers(0, 2_000_000_000), st.sampled_from(ZONES)), max_size=8))
+@given(st.lists(st.tuples(st.integers(-1_500_000_000, 4_000_000_000), st.sampled_from(EVERY_ZONE)), max_size=8))
 def test_wall_times_are_zoneinfos(moments: list[tuple[int, str]]) -> None:
-    instants = [dt.datetime.fromtimestamp(second, dt.UTC) for second, _ in moments]
+    instants = [EPOCH + dt.timedelta(seconds=second) for second, _ in moments]
     series = pd.Series(pd.to_datetime(instants, utc=True)).astype("datetime64[us, UTC]")
     walls = common.wall_times(series, texts(*(zone for _, zone in moments)))
     assert walls.dtype == "datetime64[us]"
@@ -263,3 +265,29 @@ def test_an_extract_that_is_not_whole_is_refused(frame: str, tmp_path: Path) -> 
     torn = replace(extract, **{frame: getattr(extract, frame).iloc[:0]})
     with pytest.raises(DataRejected, match="not whole"):
         join(torn, mapping_of(SCHEMA.slug, tmp_path), verdict_of((0, None)))
+
+
+def test_the_day_of_a_change_of_the_clock_is_asked_moment_by_moment() -> None:
+    """In every zone, a second before and at each change from 1973 to 2037, and in the middle of its day."""
+    seconds, zones = [], []
+    for name in EVERY_ZONE:
+        zone = ZoneInfo(name)
+        offset = [(EPOCH + dt.timedelta(days=day)).astimezone(zone).utcoffset() for day in range(1096, 24_838, 90)]
+        quarters = [1096 + 90 * place for place in range(len(offset) - 1) if offset[place] != offset[place + 1]][-4:]
+        for quarter in quarters:
+            first, last = quarter * 86_400, (quarter + 90) * 86_400
+            before = (EPOCH + dt.timedelta(seconds=first)).astimezone(zone).utcoffset()
+            while last - first > 1:
+                middle = (first + last) // 2
+                same = (EPOCH + dt.timedelta(seconds=middle)).astimezone(zone).utcoffset() == before
+                first, last = (middle, last) if same else (first, middle)
+            seconds += [first, last, last // 86_400 * 86_400, last // 86_400 * 86_400 + 43_200]
+            zones += [name] * 4
+    instants = [EPOCH + dt.timedelta(seconds=second) for second in seconds]
+    assert len(instants) > 4_000
+    walls = common.wall_times(
+        pd.Series(pd.to_datetime(instants, utc=True)).astype("datetime64[us, UTC]"), texts(*zones)
+    )
+    assert walls.tolist() == [
+        instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None) for instant, zone in zip(instants, zones, strict=True)
+    ]
