@@ -29,9 +29,11 @@ import pytest
 from include.artifacts.store import ArtifactStore
 from include.cli.installation import local_services
 from include.database import dispose_engines
+from include.integration import Changes
 from include.platform.airflow_api import AirflowApi
 from include.run.explain import explain_slot
 from include.settings import PROJECT_ROOT
+from tests.support.declarations import declared
 from tests.support.exchange import exported
 from tests.support.receiver import KronosReceiver
 from tests.support.whole_platform import START_SECONDS, WholePlatform, environment, make_run_command, wait_until
@@ -45,9 +47,12 @@ pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900), pytest.mark.xdist_g
 
 NOW = "2026-03-04T15:00:00+00:00"  # in the pay period of 1 to 14 March; the clocks go forward on the 8th
 ON_CALL, SECOND, KRONOS = "epic_on_call_finder", "night_call", "kronos_workforce_dimensions"
-WAREHOUSE = "enterprise_data_warehouse"
+WAREHOUSE, OPTIME, RESIDENTS = "enterprise_data_warehouse", "epic_optime", "new_innovations"
 BROKEN = "epic_on_call_finder_east"  # so broken that only its name says whose Dag it is
-FOLDERS = {ON_CALL: ON_CALL, SECOND: "night_finder_files", KRONOS: KRONOS, WAREHOUSE: WAREHOUSE}
+SHIPPED = [file.stem for file in sorted((PROJECT_ROOT / "include" / "mappings").glob("*.yaml"))]
+FOLDERS = {feed: feed for feed in SHIPPED} | {SECOND: "night_finder_files"}
+#: Those that send nothing when nothing has changed.
+OF_CHANGES = [feed for feed in SHIPPED if isinstance(declared(feed).way, Changes)]
 NIGHT = "night.admins@example.org"
 SELDOM = "0 0 29 2 *"  # no run of Airflow's own comes in between, except for the feeds that keep "every five minutes"
 TASKS = ["extract", "validate", "transform", "deliver"]
@@ -80,10 +85,10 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePlatform
     shutil.copy(mappings / f"{ON_CALL}.csv", mappings / f"{SECOND}.csv")
     shipped = (mappings / f"{ON_CALL}.yaml").read_text("utf-8").replace("*/5 * * * *", SELDOM)
     assert SELDOM in shipped
-    for feed, daily in ((KRONOS, "0 2 * * *"), (WAREHOUSE, "0 5 * * *")):
+    for feed in set(SHIPPED) - {ON_CALL}:
         file = mappings / f"{feed}.yaml"
-        assert daily in file.read_text("utf-8")
-        file.write_text(file.read_text("utf-8").replace(daily, SELDOM), "utf-8")
+        text = re.sub(r"^schedule: .*\n", "", file.read_text("utf-8"), flags=re.MULTILINE)
+        file.write_text(f'{text}\nschedule: "{SELDOM}"\n', "utf-8")
     shipped = shipped.replace("schedule.admins@example.org", NIGHT)  # the second feed's own people
     (mappings / f"{SECOND}.yaml").write_text(f"{shipped}\ndestination: {{folder: /{FOLDERS[SECOND]}}}\n", "utf-8")
     (mappings / f"{BROKEN}.yaml").write_text(f"integration: {ON_CALL}\nwindow: {{past_days: 1\nschedule: [\n", "utf-8")
@@ -101,7 +106,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholePlatform
 
 def test_the_table_and_the_summary_say_the_same_of_every_feed(platform):
     summary = platform.summary()
-    assert set(summary) == {ON_CALL, SECOND, KRONOS, WAREHOUSE, BROKEN}
+    assert set(summary) == {*SHIPPED, SECOND, BROKEN}
     table = platform.table()
     for feed, row in summary.items():
         assert table[feed] == [row["state"], *(f"{row[name]:,}" for name in COUNTS[1:])]
@@ -233,7 +238,7 @@ def test_the_warehouse_zip_holds_every_row_of_the_store(platform):
     assert "whole tables" in error["message"]
 
 
-@pytest.mark.parametrize("feed", [ON_CALL, SECOND, KRONOS, WAREHOUSE, BROKEN])
+@pytest.mark.parametrize("feed", [*SHIPPED, SECOND, BROKEN])
 def test_the_four_tasks_ran_on_airflow(platform, feed):
     run_id = platform.summary()[feed]["run_id"]
     run = f"/dags/{feed}/dagRuns/{run_id}"
@@ -294,6 +299,8 @@ def test_support_staff_has_a_mail_about_each_thing_that_must_be_mended(platform)
         (SECOND, "mapping", NIGHT),
         (KRONOS, "id_matching", admins),
         (KRONOS, "mapping", admins),
+        (OPTIME, "id_matching", admins),
+        (RESIDENTS, "id_matching", admins),
         (BROKEN, "mapping", nobody_else),
     }
     wait_until(lambda: len(platform.mails()) >= len(expected), 30, "the mails of the first round")
@@ -536,7 +543,7 @@ def test_housekeeping_removes_what_is_old_and_nothing_that_the_next_deliveries_n
         assert {task["state"] for task in tasks} == {"success"}
 
         left = platform.sql("ledger_dsn", "SELECT stream, count(*) FROM delivery GROUP BY 1")
-        assert dict(left) == {ON_CALL: 1, SECOND: 1, KRONOS: 1, WAREHOUSE: 1}
+        assert dict(left) == dict.fromkeys(FOLDERS, 1)
         old = "coalesce(finished_at, started_at) < now() - '90 d'::interval"
         needed = (
             "run_id IN (SELECT run_id FROM delivery UNION SELECT run_id FROM stream)"
@@ -730,8 +737,8 @@ def test_with_once_it_ends_after_the_table_and_says_whether_every_feed_delivered
     assert process.wait(timeout=START_SECONDS) == 0, platform.printed
     assert platform.processes() == []
     states = {feed: words[0] for feed, words in platform.table().items()}
-    sent = dict.fromkeys((ON_CALL, SECOND, WAREHOUSE, BROKEN), "delivered")
-    assert states == sent | {KRONOS: "unchanged"}
+    sent = dict.fromkeys((*SHIPPED, SECOND, BROKEN), "delivered")
+    assert states == sent | dict.fromkeys(OF_CHANGES, "unchanged")
     assert platform.printed.index("Stopping") > platform.printed.index(KRONOS)
 
 
