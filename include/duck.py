@@ -100,15 +100,16 @@ def decimal_text(expression: str, duckdb_type: str) -> str:
     return text if duckdb_type.endswith(",0)") else f"rtrim(rtrim({text}, '0'), '.')"
 
 
-def keys_rise(db: DuckDBPyConnection, path: Path) -> bool:
-    """Tell whether every ``key`` of a Parquet file is greater than the one before it, by bytes, and none is null.
+def keys_rise(db: DuckDBPyConnection, *paths: Path) -> bool:
+    """Tell whether in each Parquet file every ``key`` is greater than the one before it, by bytes, and none is null.
 
-    Then the keys are unique and the rows in order. One streaming pass; snapshots are written that way.
+    Then the keys are unique and the rows in order. One streaming pass, over the files side by side; snapshots are
+    written that way.
     """
-    neighbours = f"SELECT key, lag(key) OVER () AS before, row_number() OVER () AS place FROM {scan(path)}"
-    return (
-        one_number(db, f"SELECT count(*) FROM ({neighbours}) WHERE key IS NULL OR (place > 1 AND key <= before)") == 0
-    )
+    # The first key has none before it: null.
+    files = (f"SELECT key, lag(key) OVER () AS before FROM {scan(path)}" for path in paths)
+    wrong = " UNION ALL ".join(f"SELECT key FROM ({file}) WHERE key IS NULL OR key <= before" for file in files)
+    return one_number(db, f"SELECT count(*) FROM ({wrong})") == 0
 
 
 def one_number(db: DuckDBPyConnection, query: str) -> int:

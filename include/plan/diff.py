@@ -66,19 +66,19 @@ def diff(
         DataRejected: keys of a side are null or repeated, or ``wanted`` has a column named ``action``.
     """
     with connect(beside=target) as db:
-        columns = checked_columns(db, wanted, "wanted")
+        sides = checked_columns(db, {"wanted": wanted} | ({} if base is None else {"base": base}))
+        columns = sides["wanted"]
         if "action" in columns:
             raise DataRejected("A snapshot cannot have a column named `action`: deltas use that name.")
         base_rows = 0
         if base is None:
             query = f"SELECT 'ADD' AS action, * FROM {scan(wanted)} ORDER BY key"
         else:
-            base_columns = checked_columns(db, base, "base")
             held = _without_refused(db, base, refused)
             if everything:
                 held = f"(SELECT * FROM {held} AS held ANTI JOIN {scan(wanted)} AS w USING (key))"
             base_rows = one_number(db, f"SELECT count(*) FROM {held}")
-            query = _delta_query(held, base_columns, scan(wanted), columns, expired_before)
+            query = _delta_query(held, sides["base"], scan(wanted), columns, expired_before)
         with written_whole(target, "plan.write_delta") as part:
             db.execute(f"COPY ({query}) TO {literal(str(part))} (FORMAT parquet, COMPRESSION zstd)")
             counted: dict[str, int] = dict(

@@ -8,26 +8,33 @@ from include.duck import column_types, keys_rise, one_number, scan
 from include.errors import DataRejected
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection
 
 
-def checked_columns(db: DuckDBPyConnection, path: Path, what: str) -> dict[str, str]:
-    """Read the columns (and DuckDB types) of the snapshot at ``path`` and make sure that its keys identify its rows.
+def checked_columns(db: DuckDBPyConnection, sides: Mapping[str, Path]) -> dict[str, dict[str, str]]:
+    """Read the columns (and DuckDB types) of the snapshots and make sure that their keys identify their rows.
 
     Snapshots are written in the order of their keys, and strictly rising keys are unique: one streaming pass shows it.
     Only a file in another order pays for counting.
 
     Raises:
-        DataRejected: no ``key`` of type text, or keys that are null or stand twice. ``what`` names the side; only
-            counts are told.
+        DataRejected: no ``key`` of type text, or keys that are null or stand twice. Names the side as ``sides`` does;
+            only counts are told.
     """
-    columns = column_types(db, path)
-    if columns.get("key") != "VARCHAR":
-        raise DataRejected(f"The {what} snapshot has no text column `key`.")
-    if keys_rise(db, path):
-        return columns
+    columns = {what: column_types(db, path) for what, path in sides.items()}
+    for what, types in columns.items():
+        if types.get("key") != "VARCHAR":
+            raise DataRejected(f"The {what} snapshot has no text column `key`.")
+    if not keys_rise(db, *sides.values()):
+        for what, path in sides.items():
+            _count_keys(db, path, what)
+    return columns
+
+
+def _count_keys(db: DuckDBPyConnection, path: Path, what: str) -> None:
     nulls = one_number(db, f"SELECT count(*) FROM {scan(path)} WHERE key IS NULL")
     if nulls:
         raise DataRejected(f"{nulls} row(s) of the {what} snapshot have no key.")
@@ -37,4 +44,3 @@ def checked_columns(db: DuckDBPyConnection, path: Path, what: str) -> dict[str, 
             f"{repeated} key(s) of the {what} snapshot stand on more than one row.",
             next_step="the integration's key does not tell its records apart: correct its transform",
         )
-    return columns

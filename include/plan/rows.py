@@ -96,10 +96,13 @@ def plan_rows(
         DataRejected: keys of a side are null or repeated, or a column has a type that records do not have.
     """
     with connect(beside=target) as db:
-        columns = checked_columns(db, wanted, "wanted")
+        sides = checked_columns(
+            db, {"wanted": wanted} | ({} if acknowledged is None else {"acknowledged": acknowledged})
+        )
+        columns = sides["wanted"]
         held, held_columns = _NOTHING, dict.fromkeys(_ACKNOWLEDGED, "VARCHAR")
         if acknowledged is not None:
-            held, held_columns = scan(acknowledged), checked_columns(db, acknowledged, "acknowledged")
+            held, held_columns = scan(acknowledged), sides["acknowledged"]
         _check_columns(columns, held_columns)
         pairs = refused or {}
         db.execute(
