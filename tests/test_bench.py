@@ -22,6 +22,8 @@ def test_the_parts_work_and_write_their_figures(tmp_path):
         "memory",
         *["on-call"] * 2,
         "memory",
+        *["rendering"] * 2,
+        "memory",
         "warehouse",
         "whole",
         "memory",

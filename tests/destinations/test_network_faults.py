@@ -104,7 +104,7 @@ def test_every_fault_in_every_phase_ends_in_time_and_is_rightly_named(
         for fault, (took, error, struck) in outcomes.items():
             figures.tries += 1
             figures.wrong += not struck or took > 2 * TIMEOUT or type(error) is not right(fault, phase)
-        assert not figures.faults, outcomes
+        assert not figures.faults, "; ".join(f"{fault}: {outcome}" for fault, outcome in outcomes.items())
 
 
 def suffer(place: Place, payload: Path, proxy: TcpProxy, phase: str, fault: How) -> tuple[float, CallboardError | None]:
