@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 PHASES = ("key exchange", "authentication", "data", "reply to the rename")
 #: Seconds that an answer may take, from when on something is wrong; before, everything must be answered in time.
 TIMEOUT, ALIVE = 1.0, 5.0
+#: Bytes of the packet that ends the key exchange, which a client that is shown an unknown key may not say any more
+#: (RFC 4253, 6 and 7.3). What breaks in it breaks the exchange, or the login after it: whichever notices first.
+NEW_KEYS = 16
 #: In case the stopwatch stood still: far above anything here, far below "for ever".
 BOUND = 60.0
 #: The real one by itself; both with CALLBOARD_CHAOS.
@@ -92,7 +95,7 @@ def test_every_fault_in_every_phase_ends_in_time_and_is_rightly_named(
     place: Place, payload: Path, tmp_path: Path, phase: str
 ) -> None:
     key_exchange = bytes_of_the_key_exchange(place, tmp_path)
-    early = {"key exchange": {"down": 0}, "authentication": {"up": key_exchange + 1}}.get(phase)
+    early = {"key exchange": {"down": 0}, "authentication": {"up": key_exchange + NEW_KEYS + 1}}.get(phase)
 
     def suffered(fault: How) -> tuple[float, CallboardError | None, bool]:
         with proxied(place.server.port, Break(**early, how=fault) if early else None) as proxy:
