@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Outcome = Literal["included", "excluded", "rejected"]
 
+#: The columns that hold calendar dates.
+DATE_COLUMNS = frozenset({"slot_date", "period_first_day", "period_last_day"})
+
 #: Slots of one extract, ordered by ``slot_id``.
 SLOT_COLUMNS = (
     "slot_id",
@@ -23,6 +26,8 @@ SLOT_COLUMNS = (
     "department_id",
     "emp_id",  # null = open shift
     "slot_date",
+    "period_first_day",  # of the schedule period, both days inclusive
+    "period_last_day",
     "start_utc",
     "stop_utc",
     "note",
@@ -72,24 +77,48 @@ ASSIGNMENT_COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
+class GroupDays:
+    """The pay period of one pay group (``departments.csv`` column ``group``); both days are part of it."""
+
+    group: str
+    first_day: date
+    last_day: date
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """Which slots an extract holds.
 
     ``window``: any part of the slot overlaps the local days ``first_day``..``last_day`` of its department.
-    ``pay_period``: ``slot_date`` lies in ``first_day``..``last_day``. ``published``: every published slot; both days
-    None. ``tables``: no span of slots, but whole tables; both days None.
-    ``epoch`` names the pay period (its first day, ISO) where a feed keeps one baseline per period, else "".
+    ``pay_period``: ``slot_date`` lies in the days of its department's pay group, see ``groups``. ``published``: every
+    published slot; both days None. ``tables``: no span of slots, but whole tables; both days None.
+    ``epoch`` names the pay period (its first day, ISO; where pay groups differ, all their first days) where what the
+    partner holds is one period's, else "".
+    ``groups`` are the pay groups that have pay periods of their own; ``first_day``..``last_day`` hold for all others.
     """
 
     kind: Literal["window", "pay_period", "published", "tables"]
     first_day: date | None = None
     last_day: date | None = None
     epoch: str = ""
+    groups: tuple[GroupDays, ...] = ()
     # `window`: days relative to each department's own today; the dates above are then those of the feed's zone.
     past_days: int = 0
     future_days: int = 0
     # `window`: what ended before this has left the window everywhere; it expires at the partner, it is not deleted.
     expired_before: datetime | None = None
+
+    def days_of(self, group: object) -> tuple[date | None, date | None]:
+        """The first and the last day that hold for departments of a pay group."""
+        return next(
+            ((own.first_day, own.last_day) for own in self.groups if own.group == group),
+            (self.first_day, self.last_day),
+        )
+
+
+def misalignment(department_id: str, begins: object, ends: object, paid_from: object, paid_to: object) -> str:
+    """Say how a schedule period of a department differs from the pay period; all days inclusive."""
+    return f"department {department_id}: schedule period {begins} to {ends}, pay period {paid_from} to {paid_to}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +141,13 @@ class Verdict:
     ``assignment_ignored``, ``assignment_unmapped``, ``mapping_incomplete``); one row per distinct assignment and
     date, or
     several where the mapping sends one assignment to several targets.
+    ``warnings``: sentences for the run's log, without a person's data.
     """
 
     people_faults: pd.DataFrame
     mapped: pd.DataFrame
     checks: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +156,8 @@ class Transformed:
 
     ``decisions``: one row per extracted slot: ``slot_id``, ``outcome`` (see :data:`Outcome`), ``reason`` (null when
     included), ``detail`` (never a person's data), ``also`` (the reasons that would hold if the first one were mended,
-    joined by ", "; null for none).
+    joined by ", "; null for none). Of an included slot, ``also`` and ``detail`` tell what is reported about it although
+    it is delivered.
     ``records``: what the partner should hold: ``key``, ``slot_id`` and the integration's record fields, ordered by
     ``key``; keys are unique. A slot may have several records (one-to-many), never none while it is ``included``.
     """

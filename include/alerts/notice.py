@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from include.alerts.rows import SOON
+from include.alerts.rows import DELIVERED, SOON
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,17 +68,22 @@ class Notice:
         """How many slots it concerns; None where nobody knows."""
         if self.kind == "held":
             return self.facts.get("lost") or None
-        return len(self.rows) if self.rows else self.facts.get("slots")
+        return len(self._missing) if self.rows else self.facts.get("slots")
 
     @cached_property
     def soon(self) -> int | None:
         """How many of them are on at the moment or start within three days; None where nobody knows."""
-        return sum(row.is_soon(self.now) for row in self.rows) if self.rows else self.facts.get("soon")
+        return sum(row.is_soon(self.now) for row in self._missing) if self.rows else self.facts.get("soon")
 
     @cached_property
     def people(self) -> int:
         """How many people's slots they are, as far as the rows say."""
-        return len({row.emp_id for row in self.rows if row.emp_id})
+        return len({row.emp_id for row in self._missing if row.emp_id})
+
+    @cached_property
+    def _missing(self) -> tuple[Row, ...]:
+        """The slots that the partner does not have; where it has them all and they are only reported, all."""
+        return tuple(row for row in self.rows if row.standing != DELIVERED) or self.rows
 
     @property
     def run_url(self) -> str:

@@ -21,6 +21,9 @@ SOON = timedelta(days=3)
 #: More lines than this help nobody, and no mail server takes them all.
 MOST_ROWS = 5000
 
+#: The standing of a slot that is reported, but is with the partner all the same.
+DELIVERED = "delivered"
+
 _ATTACHED = ("slot_id", "emp_id", "assignment_id", "slot_date", "start", "reason", "detail", "fix", "owner")
 _LOCAL = "%Y-%m-%d %H:%M"
 #: What a spreadsheet would take for a formula at the beginning of a cell.
@@ -32,7 +35,8 @@ class Row:
     """One slot.
 
     ``start`` is local wall time of its department (``2026-03-04 19:00``); ``start_utc`` and ``stop_utc`` are ISO 8601
-    in UTC. All three are empty where the slot has no such time; ``emp_id`` is empty for an open slot.
+    in UTC. All three are empty where the slot has no such time; ``emp_id`` is empty for an open slot. ``standing`` is
+    :data:`DELIVERED`, or empty: it is not with the partner.
     """
 
     start_utc: str
@@ -44,6 +48,7 @@ class Row:
     start: str
     reason: str
     detail: str
+    standing: str = ""
 
     def is_soon(self, now: datetime) -> bool:
         """Whether it is on at ``now`` (aware), or starts within :data:`SOON`; one without times: by its date."""
@@ -56,10 +61,11 @@ class Row:
 class Group:
     """The slots that share a reason: how many they are, how many of them are due soon, and whom and what they concern.
 
-    ``people`` and ``assignments`` are IDs, those of the most urgent slots first.
+    ``people`` and ``assignments`` are IDs, those of the most urgent slots first. ``standing``: see :class:`Row`.
     """
 
     reason: str
+    standing: str
     slots: int
     soon: int
     people: tuple[str, ...]
@@ -84,11 +90,12 @@ def read_back(data: bytes) -> tuple[Row, ...]:
 def grouped(rows: Sequence[Row], now: datetime) -> list[Group]:
     """Count the slots of each reason; what concerns most of the next days first."""
     groups = []
-    for reason in {row.reason for row in rows}:
-        of_reason = _next_first([row for row in rows if row.reason == reason], now)
+    for reason, standing in {(row.reason, row.standing) for row in rows}:
+        of_reason = _next_first([row for row in rows if (row.reason, row.standing) == (reason, standing)], now)
         groups.append(
             Group(
                 reason=reason,
+                standing=standing,
                 slots=len(of_reason),
                 soon=sum(row.is_soon(now) for row in of_reason),
                 people=tuple(dict.fromkeys(row.emp_id for row in of_reason if row.emp_id)),
@@ -96,7 +103,7 @@ def grouped(rows: Sequence[Row], now: datetime) -> list[Group]:
                 details=tuple(sorted({row.detail for row in of_reason if row.detail})),
             )
         )
-    return sorted(groups, key=lambda group: (-group.soon, -group.slots, group.reason))
+    return sorted(groups, key=lambda group: (group.standing, -group.soon, -group.slots, group.reason))
 
 
 def spreadsheet(rows: Sequence[Row], now: datetime) -> bytes:
@@ -113,6 +120,7 @@ def spreadsheet(rows: Sequence[Row], now: datetime) -> bytes:
         cells = {name: getattr(row, name) for name in _FIELDS} | {
             "fix": known.fix if known else "",
             "owner": known.owner if known else "",
+            "detail": f"delivered all the same; {row.detail}" if row.standing == DELIVERED else row.detail,
         }
         writer.writerow([_inert(cells[name]) for name in _ATTACHED])
     return stream.getvalue().encode("utf-8-sig")

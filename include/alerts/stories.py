@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from include.alerts.layout import count, item, moment, some
-from include.alerts.rows import grouped
+from include.alerts.rows import DELIVERED, grouped
 from include.alerts.texts import names, text
 from include.reasons import REASONS
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from include.reasons import IncidentClass
 
 _SHOWN = 10
-_DETAILS_SHOWN = 3
+_DETAILS_SHOWN = 10
 _GUARDS = {
     "to_zero": "Nothing at all would be left at the partner, where there are {limit} entries now.",
     "deletes": "{measured} entries would be removed; up to {limit} may go without approval.",
@@ -49,7 +49,7 @@ def story(notice: Notice) -> Story:
     """Choose the text of an incident by its class and by what happened, and fill it in."""
     if notice.kind == "held":
         return _held(notice)
-    if notice.kind in ("id_matching", "mapping") and notice.what in ("", "rows"):
+    if notice.kind in ("id_matching", "mapping") and notice.what in ("", "rows", "reported"):
         return _slots(notice)
     return _runs(notice)
 
@@ -57,6 +57,8 @@ def story(notice: Notice) -> Story:
 def _slots(notice: Notice) -> Story:
     groups = grouped(notice.rows, notice.now)
     name = "id_matching" if notice.kind == "id_matching" else "slots"
+    if notice.what == "reported":
+        name = "reported"
     owners = dict.fromkeys(REASONS[group.reason].owner for group in groups if group.reason in REASONS)
     of_people = f" of {count(notice.people, 'person', 'people')}" if notice.people else ""
     filled = _filled(name, notice, slots=count(notice.slots or 0, "slot"), of_people=of_people)
@@ -76,12 +78,13 @@ def _group(group: Group, kind: IncidentClass) -> str:
     soon = ""
     if group.soon:
         soon = ", urgent" if group.soon == group.slots else f", {group.soon:,} of them urgent"
+    standing = ", delivered all the same" if group.standing == DELIVERED else ""
     about = f"Assignments: {some(group.assignments, _SHOWN)}"
     if kind == "id_matching" and group.people:
         about = f"People: {some(group.people, _SHOWN)}"
     details = f" ({some(group.details, _DETAILS_SHOWN)})" if group.details else ""
     return item(
-        f"{count(group.slots, 'slot')}{soon}: {reason.meaning}",
+        f"{count(group.slots, 'slot')}{soon}{standing}: {reason.meaning}",
         [f"Fix: {reason.fix}{details}", about, f"Who: {reason.owner}. In the list: {reason.name}"],
     )
 

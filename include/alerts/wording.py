@@ -95,7 +95,7 @@ def _facts(notice: Notice, told: Story) -> str:
 
 
 def _otherwise(notice: Notice, told: Story) -> str:
-    own = notice.otherwise
+    own = notice.otherwise if notice.what != "reported" else ""  # nothing is missing at the partner
     return " ".join([*told.text.otherwise, f"{own[:1].upper()}{own[1:]}"]).strip()
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.expectations.suites import DEFAULT_ID_PATTERN
+from include.frames import misalignment
+from include.mappings.matrix import in_matrix
 from include.reasons import names
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def people(extract: SlotExtract, mapping: FeedMapping, schema: MappingSchema, ma
     eligible = everybody["active"].astype("boolean").fillna(value=False)
     if not schema.delivers_placeholders:
         eligible &= ~everybody["is_placeholder"].astype("boolean").fillna(value=False)
-    holders = extract.slots.loc[_deliverable(extract, mapped), "emp_id"].unique()
+    holders = extract.slots.loc[_deliverable(extract, mapping, mapped), "emp_id"].unique()
     needed = everybody[eligible & everybody["emp_id"].isin(holders)]
     ids = needed["personnel_id"].astype("str")
     roster = mapping.personnel_id_roster
@@ -68,6 +70,30 @@ def assignments(mapping: FeedMapping, schema: MappingSchema, mapped: pd.DataFram
     return distinct
 
 
+def periods(extract: SlotExtract) -> pd.DataFrame:
+    """The distinct schedule periods of the slots, by department, beside the pay period of its pay group.
+
+    ``department_id``, ``period_id``, ``period_first_day``, ``period_last_day``, ``pay_first_day``, ``pay_last_day``;
+    dates as ISO texts.
+    """
+    span = extract.span
+    departments = extract.assignments.drop_duplicates("department_id").set_index("department_id")["pay_group"]
+    distinct = extract.slots.drop_duplicates(["department_id", "period_id"])
+    found = distinct[["department_id", "period_id", "period_first_day", "period_last_day"]].astype("str")
+    paid = [span.days_of(group) for group in found["department_id"].map(departments)]
+    first, last = ([str(days[side]) for days in paid] for side in (0, 1))
+    found = found.assign(pay_first_day=first, pay_last_day=last)
+    return found.sort_values(["department_id", "period_id"], ignore_index=True)
+
+
+def misaligned(periods: pd.DataFrame) -> list[str]:
+    """Say of each schedule period (:func:`periods`) that is not the pay period how the two differ."""
+    begins = periods["period_first_day"].ne(periods["pay_first_day"])
+    ends = periods["period_last_day"].ne(periods["pay_last_day"])
+    wrong = periods[begins | ends].drop(columns="period_id")
+    return [misalignment(*map(str, row)) for row in wrong.itertuples(index=False)]
+
+
 def id_pattern(mapping: FeedMapping) -> str:
     """The regular expression that a whole ID must match."""
     return mapping.personnel_id_pattern or DEFAULT_ID_PATTERN
@@ -78,8 +104,11 @@ def _pair_numbers(extract: SlotExtract) -> pd.Series[int]:
     return extract.slots.groupby(PAIR, sort=False, dropna=False).ngroup()
 
 
-def _deliverable(extract: SlotExtract, mapped: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which slots are neither pending nor open, and have a row in the mapping and none that rejects them."""
+def _deliverable(extract: SlotExtract, mapping: FeedMapping, mapped: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which slots are neither pending nor open, in the feed's matrix, and have a row in the mapping that may be used.
+
+    A slot that one of its rows rejects is delivered to nobody.
+    """
     slots = extract.slots
     usable, rejecting = mapped["reason"].isna(), mapped["reason"].isin(names("rejected"))
     targets = (
@@ -94,5 +123,14 @@ def _deliverable(extract: SlotExtract, mapped: pd.DataFrame) -> NDArray[np.bool_
         matched.to_numpy(dtype=bool)[_pair_numbers(extract)]
         & ~pending.to_numpy(dtype=bool)
         & slots["emp_id"].notna().to_numpy(dtype=bool)
+        & _paid(extract, mapping)
     )
     return mask
+
+
+def _paid(extract: SlotExtract, mapping: FeedMapping) -> NDArray[np.bool_]:
+    """Which slots pair a type of people and a type of assignments that the feed's matrix has."""
+    people = extract.people.set_index("emp_id")["personnel_type"]
+    assignments = extract.assignments.set_index("assignment_id")["assignment_type"]
+    slots = extract.slots
+    return in_matrix(slots["emp_id"].map(people), slots["assignment_id"].map(assignments), mapping)

@@ -45,7 +45,12 @@ def verdict(extract: SlotExtract, mapping: FeedMapping) -> Verdict:
             id_required=schema.missing_id == "id_missing",
         )
         checks += check(matching, judged.people)
-    return Verdict(people_faults=judged.faults, mapped=judged.mapped, checks=tuple(checks))
+    warnings: list[str] = []
+    if schema.aligned_periods and extract.span.kind == "pay_period":
+        periods = frames.periods(extract)
+        checks += check(suites.aligned_periods(), periods)
+        warnings = frames.misaligned(periods)
+    return Verdict(judged.faults, judged.mapped, tuple(checks), tuple(warnings))
 
 
 def warm_up() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
-from include.frames import ASSIGNMENT_COLUMNS, PEOPLE_COLUMNS, SLOT_COLUMNS
+from include.frames import ASSIGNMENT_COLUMNS, DATE_COLUMNS, PEOPLE_COLUMNS, SLOT_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ FRAMES = {
     "assignments": (ASSIGNMENT_COLUMNS, "assignment_id"),
 }
 
-#: The type of every column that is not text. ``slot_date`` may come in several types, and is judged by its values.
+#: The type of every column that is not text. Dates may come in several types, and are judged by their values.
 _KINDS: dict[str, dict[str, Kind]] = {
     "slots": {
         "start_utc": "instant",
@@ -61,7 +61,7 @@ def wrong_types(extract: SlotExtract) -> Iterator[str]:
         frame: pd.DataFrame = getattr(extract, name)
         for column in columns:
             kind = _KINDS[name].get(column, "text")
-            if column != "slot_date" and not _is(frame[column], kind):
+            if column not in DATE_COLUMNS and not _is(frame[column], kind):
                 yield f"{name}.{column} is not of type {kind}"
 
 
@@ -72,8 +72,9 @@ def broken_references(extract: SlotExtract) -> Iterator[str]:
         yield "slots.emp_id holds people that people does not have"
     if not slots["assignment_id"].isin(extract.assignments["assignment_id"]).all():
         yield "slots.assignment_id holds assignments that assignments does not have"
-    if slots["slot_date"].isna().any():
-        yield "slots.slot_date is empty"
+    for column in sorted(DATE_COLUMNS):
+        if slots[column].isna().any():
+            yield f"slots.{column} is empty"
     if not all(_is_zone(zone) for zone in extract.assignments["time_zone"].unique()):
         yield "assignments.time_zone holds something that is not an IANA zone"
 

@@ -102,6 +102,24 @@ def mapping_completeness(required: tuple[str, ...]) -> ExpectationSuite:
     )
 
 
+@cache
+def aligned_periods() -> ExpectationSuite:
+    """Suite of the schedule periods of each department: they begin and end with its pay group's pay period."""
+    from great_expectations import expectations as gxe
+
+    return _suite(
+        "pay_periods",
+        *(
+            gxe.ExpectColumnPairValuesToBeEqual(
+                column_A=f"period_{side}_day",
+                column_B=f"pay_{side}_day",
+                meta={"name": f"schedule period {verb} with the pay period", "reason": "period_misaligned"},
+            )
+            for side, verb in (("first", "begins"), ("last", "ends"))
+        ),
+    )
+
+
 def anchored(pattern: str) -> str:
     """Make the pattern match whole texts only; flags at its start, like ``(?i)``, stay at the start."""
     flags = _FLAGS.match(pattern)

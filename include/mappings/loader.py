@@ -210,6 +210,8 @@ def _load(folder: Path, feed: str) -> _Loaded:
             side = read_table(path, model, required)
             loaded.faults += side.faults
             side_tables[suffix] = side.rows
+        else:
+            loaded.faults.append(Fault(path.name, None, None, f"is missing: it is the feed's {suffix} table"))
     if reading.mapping is None or reading.file is None:
         return loaded
     roster = _words(folder, loaded, reading.file.personnel_id_roster, "personnel_id", ("personnel_id_roster",))

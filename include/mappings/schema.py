@@ -253,6 +253,7 @@ class MappingSchema:
     list_files: Mapping[str, str] = field(default_factory=dict)
     recommended_window: Window | None = None  # larger ones draw a warning
     pay_periods: bool = False  # `{period}` may stand in file names
+    aligned_periods: bool = False  # schedule periods must begin and end with the pay periods
     unique_file_names: bool = False  # every file must have a name of its own: `{seq}` must stand in it
     check: Callable[[FeedMapping], Iterable[tuple[KeyPath, str]]] | None = None
     advise: Callable[[FeedMapping], Iterable[str]] | None = None

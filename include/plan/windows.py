@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from include.clock import business_date
 from include.errors import ConfigurationError
-from include.frames import Span
+from include.frames import GroupDays, Span
 
 if TYPE_CHECKING:
     from include.integration import Slots
+    from include.mappings.pay_periods import Recurrence
     from include.mappings.schema import FeedMapping
 
 
@@ -50,4 +51,7 @@ def span_of(source: Slots, mapping: FeedMapping, now: datetime, default_zone: st
             next_step="give its mapping `settings.recurrence: {anchor, days}`",
         )
     first, last = pay_period(today, recurrence.anchor, recurrence.days)
-    return Span("pay_period", first_day=first, last_day=last, epoch=first.isoformat())
+    own: dict[str, Recurrence] = getattr(mapping.settings, "pay_periods", {})
+    groups = tuple(GroupDays(name, *pay_period(today, each.anchor, each.days)) for name, each in sorted(own.items()))
+    first_days = sorted({first, *(days.first_day for days in groups)})
+    return Span("pay_period", first, last, epoch=",".join(day.isoformat() for day in first_days), groups=groups)

@@ -49,16 +49,24 @@ class Decision:
 class DaysRead:
     """Which days a run read (both inclusive); None where it read everything that is published.
 
-    ``by_slot_date``: a slot counts to the day that it is dated on, in a pay period; else to every local day that it
-    touches, in a rolling window, whose days are those of each zone's own today.
+    ``by_slot_date``: a slot counts to the day that it is dated on, in a pay period, those of ``of_groups`` in that of
+    their pay group; else to every local day that it touches, in a rolling window, whose days are those of each zone's
+    own today.
     """
 
     first_day: date | None = None
     last_day: date | None = None
     by_slot_date: bool = False
+    of_groups: Mapping[str, tuple[date, date]] = field(default_factory=dict)
     past_days: int = 0
     future_days: int = 0
     today: Mapping[str, date] = field(default_factory=dict)  # by IANA zone, of the zones that the run met
+
+    def of_group(self, group: str | None) -> tuple[date, date] | None:
+        """The first and last day of the pay period that was read of departments in a pay group."""
+        if self.first_day is None or self.last_day is None:
+            return None
+        return self.of_groups.get(group or "", (self.first_day, self.last_day))
 
     def of_zone(self, zone: str) -> tuple[date, date] | None:
         """The first and last day that were read of departments in ``zone``."""
@@ -117,7 +125,8 @@ def _days(extract: SlotExtract) -> dict[str, object]:
         return {}
     days: dict[str, object] = {"first_day": span.first_day.isoformat(), "last_day": span.last_day.isoformat()}
     if span.kind == "pay_period":
-        return days | {"by_slot_date": True}
+        groups = {each.group: [each.first_day.isoformat(), each.last_day.isoformat()] for each in span.groups}
+        return days | {"by_slot_date": True} | ({"groups": groups} if groups else {})
     zones = extract.assignments["time_zone"].dropna().unique()
     today = {zone: business_date(extract.as_of, zone).isoformat() for zone in zones}
     return days | {"past_days": span.past_days, "future_days": span.future_days, "today": today}
@@ -127,8 +136,11 @@ def _days_read(told: dict[str, object]) -> DaysRead:
     def day(text: object) -> date:
         return date.fromisoformat(str(text))
 
-    today = told.get("today")
+    today, groups = told.get("today"), told.get("groups")
     dates = {name: day(told[name]) for name in ("first_day", "last_day") if name in told}
     plain = {name: told[name] for name in ("by_slot_date", "past_days", "future_days") if name in told}
     of_zones = {zone: day(text) for zone, text in today.items()} if isinstance(today, dict) else {}
-    return DaysRead(**dates, **plain, today=of_zones)  # type: ignore[arg-type]  # as _days wrote them
+    of_groups = (
+        {name: (day(first), day(last)) for name, (first, last) in groups.items()} if isinstance(groups, dict) else {}
+    )
+    return DaysRead(**dates, **plain, today=of_zones, of_groups=of_groups)  # type: ignore[arg-type]  # as _days wrote them

@@ -63,7 +63,7 @@ def detail_of(reason: str, subject: Subject) -> str | None:
 
 def days_of(slot: SlotFacts, days: DaysRead) -> tuple[bool, str]:
     """Whether a slot's days are among those that a run read; and, in a sentence, which those are and when it is."""
-    span = days.of_zone(slot.time_zone)
+    span = days.of_group(slot.pay_group) if days.by_slot_date else days.of_zone(slot.time_zone)
     if span is None:
         return True, ""
     if days.by_slot_date:
@@ -179,12 +179,17 @@ def _outside_pay_period(subject: Subject) -> str:
 
 
 def _misaligned(subject: Subject) -> str:
-    return f"Schedule period {subject.slot.period_id} of department {subject.slot.department_id}."
+    slot = subject.slot
+    told = f" ({subject.told})" if subject.told else ""
+    return f"Schedule period {slot.period_id} of department {slot.department_id}{told}."
 
 
 def _coid(subject: Subject) -> str:
     slot = subject.slot
-    return f"Fields home_coid and away_coid of person {slot.emp_id}, field coid of department {slot.department_id}."
+    told = f" ({subject.told})" if subject.told else ""
+    return (
+        f"Fields home_coid and away_coid of person {slot.emp_id}, field coid of department {slot.department_id}{told}."
+    )
 
 
 def _time(subject: Subject) -> str:

@@ -42,7 +42,8 @@ class Explanation:
     """What became of one slot in one run.
 
     ``reason``, and with it ``meaning``, ``fix`` and ``owner``, is None when it was delivered. ``detail`` says what
-    exactly, ``also`` what else would keep the slot once that is mended. People stand in it by emp_id alone.
+    exactly, ``also`` what else would keep the slot once that is mended, or is reported about one that was delivered.
+    People stand in it by emp_id alone.
     """
 
     slot_id: str
@@ -169,7 +170,7 @@ class _Explainer:
         if self.run.standing is None:  # it never came to its partner, or is on its way there
             return self._unended(decision.slot_id)
         if pending is None:
-            return self._explanation(decision.slot_id, "delivered", None, [])
+            return self._explanation(decision.slot_id, "delivered", None, [decision.detail], decision.also)
         return self._explanation(decision.slot_id, "pending", pending, [answer or self.run.error])
 
     def _unended(self, slot_id: str) -> Explanation:

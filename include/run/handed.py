@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from include.frames import Span
+from include.frames import GroupDays, Span
 from include.ledger.records import Claim, Counts
 
 
@@ -92,7 +92,8 @@ class Validated:
 class Decided:
     """References to the decisions and to what the partner should hold, with the decisions in counts.
 
-    About whole tables nothing is decided (None), and what the partner should hold is the archive itself.
+    About whole tables nothing is decided (None), and what the partner should hold is the archive itself. ``reported``
+    of the included slots are to be mended although they are delivered.
     """
 
     extracted: Extracted
@@ -102,6 +103,7 @@ class Decided:
     excluded: int
     rejected: int
     records: int
+    reported: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +149,11 @@ def _plain(value: Any) -> Any:
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, datetime | date):
         return value.isoformat()
-    return list(value) if isinstance(value, tuple) else value
+    return [_plain(inner) for inner in value] if isinstance(value, tuple) else value
 
 
 def extracted_from_json(data: dict[str, Any]) -> Extracted:
     """The inverse of :func:`to_json`."""
-    span = dict(data["span"])
-    for day in ("first_day", "last_day"):
-        span[day] = date.fromisoformat(span[day]) if span[day] else None
-    expired_before = span["expired_before"]
-    span["expired_before"] = datetime.fromisoformat(expired_before) if expired_before else None
     content = data["content"]
     return Extracted(
         **{
@@ -164,9 +161,25 @@ def extracted_from_json(data: dict[str, Any]) -> Extracted:
             "claim": Claim(**data["claim"]),
             "content": SlotFrames(**content) if "slots" in content else TableArchive(**content),
             "as_of": datetime.fromisoformat(data["as_of"]),
-            "span": Span(**span),
+            "span": _span(data["span"]),
         }
     )
+
+
+def _span(data: dict[str, Any]) -> Span:
+    expired_before = data["expired_before"]
+    return Span(
+        **{
+            **_with_days(data),
+            "groups": tuple(GroupDays(**_with_days(group)) for group in data["groups"]),
+            "expired_before": datetime.fromisoformat(expired_before) if expired_before else None,
+        }
+    )
+
+
+def _with_days(data: dict[str, Any]) -> dict[str, Any]:
+    days = {name: data[name] for name in ("first_day", "last_day")}
+    return data | {name: date.fromisoformat(day) if day else None for name, day in days.items()}
 
 
 def validated_from_json(data: dict[str, Any]) -> Validated:

@@ -14,9 +14,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from include import errors
-from include.alerts.rows import kept, read_back
+from include.alerts.rows import DELIVERED, kept, read_back
 from include.ledger import incidents, runs
-from include.run.rejected import count_soon, rejected_slots
+from include.run.rejected import count_soon, slots_to_mend
 from include.run.validate import frozen_mapping
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ _CLASSES: tuple[tuple[type[BaseException], IncidentClass, str], ...] = (
 class Judged:
     """What a run that decided about its slots found of those that must be mended. Made before the run's end.
 
-    ``rows``: by class, the SHA-256 of the slots as they are kept and their number; None: all as it was known already.
+    ``rows``: by class, the SHA-256 of the slots as they are kept, and the slots; None: all as it was known already.
     ``grown``: the classes in which slots have come that nobody was told of and that are due soon. ``id_field``: where
     the feed's mapping says that people's IDs stand.
     """
@@ -71,7 +71,7 @@ class Judged:
     feed: str
     run_id: str
     fingerprint: str
-    rows: Mapping[IncidentClass, tuple[str, int]] | None
+    rows: Mapping[IncidentClass, tuple[str, tuple[Row, ...]]] | None
     grown: frozenset[IncidentClass] = field(default=frozenset())
     id_field: str = ""
 
@@ -92,8 +92,14 @@ class Judged:
             if kind not in self.rows:
                 incidents.close(connection, self.feed, [kind])
                 continue
-            rows, number = self.rows[kind]
-            facts = {"what": "rows", "slots": number, "judged": self.fingerprint, "id_field": self.id_field}
+            rows, slots = self.rows[kind]
+            missing = sum(slot.standing != DELIVERED for slot in slots)
+            facts = {
+                "what": "rows" if missing else "reported",
+                "slots": missing or len(slots),
+                "judged": self.fingerprint,
+                "id_field": self.id_field,
+            }
             incident, _ = incidents.observe(connection, self.feed, kind, facts=facts, run_id=self.run_id, rows=rows)
             if kind in self.grown:
                 incidents.hurry(connection, incident, pause=_SOONER)
@@ -133,14 +139,14 @@ def judge(decided: Decided, standing: Standing, services: Services) -> Judged:
     if known and all(incident.facts.get("judged") == fingerprint for incident in known.values()):
         return Judged(feed, claim.run_id, fingerprint, rows=None)
     found: dict[IncidentClass, list[Row]] = {}
-    if decided.rejected or refused:
-        for row in rejected_slots(decided, refused, services):
+    if decided.rejected or decided.reported or refused:
+        for row in slots_to_mend(decided, refused, services):
             found.setdefault("id_matching" if row.reason in ID_REASONS else "mapping", []).append(row)
     return Judged(
         feed,
         claim.run_id,
         fingerprint,
-        rows={kind: (services.artifacts.put_bytes(kept(rows)).sha256, len(rows)) for kind, rows in found.items()},
+        rows={kind: (services.artifacts.put_bytes(kept(rows)).sha256, tuple(rows)) for kind, rows in found.items()},
         grown=frozenset(
             kind for kind, rows in found.items() if kind in known and _has_grown(known[kind], rows, decided, services)
         ),

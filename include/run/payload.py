@@ -61,12 +61,14 @@ def freeze_payload(
         return (PayloadFile(final, temp_name(final, claim), archive.sha256, archive.bytes, extracted.rows),)
     if mapping.layout is None or mapping.destination.file_name is None:
         raise ConfigurationError(f"Feed {mapping.feed} has no file layout.", next_step="give its mapping a `layout`")
+    first_day = extracted.span.first_day
+    period = f"{first_day:%Y%m%d}" if first_day and extracted.span.kind == "pay_period" else ""
     files = []
     for position, part in enumerate(_parts(way, mapping, wanted, delta, folder)):
         rendered_file = folder / f"payload.{position}"
         rendered = render_csv(part.records, schema_for(mapping.integration).record, mapping.layout, rendered_file)
         stored = services.artifacts.put_file(rendered_file)
-        final = file_name(part.template, extracted.as_of, zone, seq, period=extracted.span.epoch.replace("-", ""))
+        final = file_name(part.template, extracted.as_of, zone, seq, period=period)
         files.append(
             PayloadFile(
                 final_name=final,

@@ -1,4 +1,4 @@
-"""The slots that a run could not deliver as they are, as the mails about them need them: IDs, times and reasons."""
+"""The slots that somebody must mend, as the mails about them need them: IDs, times and reasons."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from include.alerts.rows import SOON, Row, local_text
+from include.alerts.rows import DELIVERED, SOON, Row, local_text
 from include.run.handed import of_slots
 
 if TYPE_CHECKING:
@@ -18,15 +18,20 @@ if TYPE_CHECKING:
     from include.run.services import Services
 
 
-def rejected_slots(decided: Decided, refused: Mapping[str, str], services: Services) -> Iterator[Row]:
-    """The rejected slots, and those that the partner refused (slot → reason), each with its reason."""
+def slots_to_mend(decided: Decided, refused: Mapping[str, str], services: Services) -> Iterator[Row]:
+    """The rejected slots, those that the partner refused (slot → reason), and those that are only reported."""
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     decisions = pq.ParquetFile(services.artifacts.path(of_slots(decided.decisions))).read()
+    is_included = pc.equal(decisions["outcome"], "included")
+    reported = decisions.filter(pc.and_(is_included, pc.is_valid(decisions["also"])))
     rejected = decisions.filter(pc.equal(decisions["outcome"], "rejected"))
-    reasons = {row["slot_id"]: (row["reason"], row["detail"] or "") for row in rejected.to_pylist()}
-    reasons |= {slot_id: (reason, "") for slot_id, reason in refused.items()}
+    reasons = {
+        row["slot_id"]: (row["also"].partition(", ")[0], row["detail"] or "", DELIVERED) for row in reported.to_pylist()
+    }
+    reasons |= {row["slot_id"]: (row["reason"], row["detail"] or "", "") for row in rejected.to_pylist()}
+    reasons |= {slot_id: (reason, "", "") for slot_id, reason in refused.items()}
     zones = _zones(decided, services)
     for slot in _slots(decided, reasons, services).to_pylist():
         yield _row(slot, zones.get(slot["assignment_id"]) or "UTC", *reasons[slot["slot_id"]])
@@ -62,7 +67,7 @@ def _zones(decided: Decided, services: Services) -> dict[str, str]:
     return dict(zip(table["assignment_id"].to_pylist(), table["time_zone"].to_pylist(), strict=True))
 
 
-def _row(slot: Mapping[str, Any], zone: str, reason: str, detail: str) -> Row:
+def _row(slot: Mapping[str, Any], zone: str, reason: str, detail: str, standing: str) -> Row:
     start, stop = slot["start_utc"], slot["stop_utc"]
     return Row(
         start_utc=start.astimezone(UTC).isoformat() if start else "",
@@ -74,4 +79,5 @@ def _row(slot: Mapping[str, Any], zone: str, reason: str, detail: str) -> Row:
         start=local_text(start.astimezone(ZoneInfo(zone))) if start else "",
         reason=reason,
         detail=detail,
+        standing=standing,
     )

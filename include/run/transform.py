@@ -59,6 +59,7 @@ def transform(integration: Integration, validated: Validated, services: Services
             excluded=int(outcomes.get("excluded", 0)),
             rejected=int(outcomes.get("rejected", 0)),
             records=len(result.records),
+            reported=int((result.decisions["outcome"].eq("included") & result.decisions["also"].notna()).sum()),
         )
     with services.ledger("decided") as connection:
         runs.decided(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from include.expectations.runner import verdict
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from include.mappings.schema import FeedMapping
     from include.run.services import Services
 
+_log = logging.getLogger(__name__)
+
 
 def validate(extracted: Extracted, services: Services) -> Validated:
     """Judge people's IDs and the mapping's completeness; of whole tables, that they are complete.
@@ -31,6 +34,8 @@ def validate(extracted: Extracted, services: Services) -> Validated:
     if extracted.has_tables:
         return validate_tables(extracted, services)
     found = verdict(loaded_extract(extracted, services), frozen_mapping(extracted, services))
+    for warning in found.warnings:
+        _log.warning("Feed %s: %s.", extracted.feed, warning)
     with services.ledger("validated") as connection:
         runs.validated(connection, extracted.claim, found.checks)
     return Validated(

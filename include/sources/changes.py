@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: What an extract reads of a person beside the feed's ID, of a department, and of a period.
 _PERSON = tuple(name for name in PEOPLE_COLUMNS if name not in ("emp_id", "personnel_id", "id_holders", "slots"))
 _DEPARTMENT = ("name", "time_zone", "facility", "group", "kronos_department_id", "coid")
-_PERIOD = ("department_id", "published_at")
+_PERIOD = ("department_id", "start_date", "end_date", "published_at")
 #: A window's days are those of each zone: no zone is further off than this.
 _MARGIN = timedelta(days=2)
 _EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)

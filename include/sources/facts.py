@@ -59,13 +59,15 @@ class SlotFacts:
     """A slot at a moment: ``live``, ``deleted`` by then (all else as it was last), or ``not_yet`` (as entered later).
 
     ``published_at`` is its period's (None: a draft); ``published``: it has come by the moment's business time. Local
-    times are naive and in ``time_zone``, the department's. ``deleted_by`` is who the change log names.
+    times are naive and in ``time_zone``, the department's, as is ``pay_group``. ``deleted_by`` is who the change log
+    names.
     """
 
     slot_id: str
     standing: Standing
     department_id: str
     time_zone: str
+    pay_group: str | None
     period_id: str
     published: bool
     published_at: datetime | None
@@ -126,8 +128,8 @@ def slots_at(
         slots = _rows_at(connection, "schedules", "slot_id", slot_ids, at)
         period_ids = {slot.row["period_id"] for slot in slots.values()}
         periods = _rows_at(connection, "schedule_periods", "period_id", period_ids, at)
-        zones = _time_zones(connection, {slot.row["department_id"] for slot in slots.values()})
-    return {slot_id: _facts(slot, periods, zones, now or business_now()) for slot_id, slot in slots.items()}
+        departments = _departments(connection, {slot.row["department_id"] for slot in slots.values()})
+    return {slot_id: _facts(slot, periods, departments, now or business_now()) for slot_id, slot in slots.items()}
 
 
 def slots_of_person(
@@ -207,8 +209,11 @@ def _rows_at(
     return rows
 
 
-def _facts(slot: _Row, periods: dict[str, _Row], zones: dict[str, str], now: datetime) -> SlotFacts:
+def _facts(
+    slot: _Row, periods: dict[str, _Row], departments: dict[str, tuple[str, str | None]], now: datetime
+) -> SlotFacts:
     row = slot.row
+    time_zone, pay_group = departments.get(row["department_id"], ("UTC", None))
     period = periods.get(row["period_id"])
     published_at = period.row["published_at"] if period and period.standing == "live" else None
     published_at = datetime.fromisoformat(published_at) if published_at else None
@@ -216,7 +221,8 @@ def _facts(slot: _Row, periods: dict[str, _Row], zones: dict[str, str], now: dat
         slot_id=row["slot_id"],
         standing=slot.standing,
         department_id=row["department_id"],
-        time_zone=zones.get(row["department_id"], "UTC"),
+        time_zone=time_zone,
+        pay_group=pay_group,
         period_id=row["period_id"],
         published=published_at is not None and published_at <= now,
         published_at=published_at,
@@ -232,9 +238,10 @@ def _facts(slot: _Row, periods: dict[str, _Row], zones: dict[str, str], now: dat
     )
 
 
-def _time_zones(connection: Connection, department_ids: Collection[str]) -> dict[str, str]:
+def _departments(connection: Connection, department_ids: Collection[str]) -> dict[str, tuple[str, str | None]]:
+    """The time zone and the pay group of departments, by ID."""
     found = connection.execute(
-        text("SELECT department_id, time_zone FROM schedule.departments WHERE department_id = ANY(:ids)"),
+        text('SELECT department_id, time_zone, "group" FROM schedule.departments WHERE department_id = ANY(:ids)'),
         {"ids": sorted(department_ids)},
     )
-    return {row[0]: row[1] for row in found}
+    return {row[0]: (row[1], row[2]) for row in found}

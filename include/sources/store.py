@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from include.clock import business_date
 from include.effects import effect
 from include.errors import ConfigurationError, DataRejected
-from include.frames import ASSIGNMENT_COLUMNS, PEOPLE_COLUMNS, SLOT_COLUMNS, SlotExtract
+from include.frames import ASSIGNMENT_COLUMNS, DATE_COLUMNS, PEOPLE_COLUMNS, SLOT_COLUMNS, SlotExtract
 from include.sources.moment import one_moment
 from include.sources.parquet import copy_to_parquet
 
@@ -31,8 +31,8 @@ ID_COLUMNS = ("unique_id", "custom1", "custom2", "custom3", "custom4")
 # Sorted by code points on every server, whatever its collation.
 _SLOTS = """
     SELECT slot.slot_id, slot.period_id, slot.assignment_id, slot.department_id, slot.emp_id, slot.slot_date,
-        slot.start_utc AT TIME ZONE 'UTC', slot.stop_utc AT TIME ZONE 'UTC', slot.note, slot.location, slot.call_order,
-        slot.is_pending, slot.work_units
+        period.start_date, period.end_date, slot.start_utc AT TIME ZONE 'UTC', slot.stop_utc AT TIME ZONE 'UTC',
+        slot.note, slot.location, slot.call_order, slot.is_pending, slot.work_units
     {source} ORDER BY slot.slot_id COLLATE "C"
 """
 _PUBLISHED = "period.published_at <= %(now)s"
@@ -45,6 +45,14 @@ _WINDOW = """
         ON bounds.zone = department.time_zone
     WHERE slot.stop_utc >= %(first)s AND slot.start_utc < %(last)s
       AND slot.start_utc < bounds.ends AND (slot.stop_utc > bounds.begins OR slot.start_utc = bounds.begins)
+"""
+# The outer bounds let the index skip all other periods.
+_PAY_PERIODS = """
+    JOIN schedule.departments AS department ON department.department_id = slot.department_id
+    LEFT JOIN unnest(%(groups)s::text[], %(first_days)s::date[], %(last_days)s::date[])
+        AS paid (pay_group, first_day, last_day) ON paid.pay_group = department."group"
+    WHERE slot.slot_date BETWEEN %(earliest)s AND %(latest)s
+      AND slot.slot_date BETWEEN coalesce(paid.first_day, %(first_day)s) AND coalesce(paid.last_day, %(last_day)s)
 """
 _PEOPLE = """
     SELECT emp_id, display_name, last_name, first_name, personnel_type, id.value, coalesce(holders.people, 0),
@@ -123,7 +131,7 @@ def load_extract(slots: Path, people: Path, assignments: Path, *, span: Span, as
     """Load the three files of an extract.
 
     IDs and texts are ``str``, numbers ``Int64`` (``work_units``: ``Float64``), flags ``boolean``, instants
-    ``datetime64[us, UTC]``, ``slot_date`` Python dates; null is the type's own.
+    ``datetime64[us, UTC]``, dates Python's; null is the type's own.
     """
     return SlotExtract(
         slots=_frame(slots), people=_frame(people), assignments=_frame(assignments), span=span, as_of=as_of
@@ -155,7 +163,7 @@ def _schema(columns: tuple[str, ...]) -> pa.Schema:
             return pa.int64()
         if name == "work_units":
             return pa.float64()
-        if name == "slot_date":
+        if name in DATE_COLUMNS:
             return pa.date32()
         return pa.timestamp("us", "UTC") if name.endswith("_utc") else pa.string()
 
@@ -208,8 +216,7 @@ def _span_source(cursor: Cursor, span: Span, now: datetime) -> tuple[str, dict[s
     if span.kind == "published":
         return f"{_FROM} WHERE true", {}, None
     if span.kind == "pay_period":
-        condition = "WHERE slot.slot_date BETWEEN %(first_day)s AND %(last_day)s"
-        return f"{_FROM} {condition}", {"first_day": span.first_day, "last_day": span.last_day}, None
+        return _FROM + _PAY_PERIODS, _pay_periods(span), None
     zones = [row[0] for row in cursor.execute("SELECT DISTINCT time_zone FROM schedule.departments").fetchall()]
     bounds = [window_bounds(zone, span.past_days, span.future_days, now) for zone in zones]
     begins, ends = [begin for begin, _ in bounds], [end for _, end in bounds]
@@ -221,6 +228,20 @@ def _span_source(cursor: Cursor, span: Span, now: datetime) -> tuple[str, dict[s
         "last": max(ends, default=now),
     }
     return _FROM + _WINDOW, values, max(begins, default=None)
+
+
+def _pay_periods(span: Span) -> dict[str, Any]:
+    """The values of the statement about pay periods."""
+    first_days, last_days = [days.first_day for days in span.groups], [days.last_day for days in span.groups]
+    return {
+        "groups": [days.group for days in span.groups],
+        "first_days": first_days,
+        "last_days": last_days,
+        "first_day": span.first_day,
+        "last_day": span.last_day,
+        "earliest": min(day for day in (*first_days, span.first_day) if day is not None),
+        "latest": max(day for day in (*last_days, span.last_day) if day is not None),
+    }
 
 
 def window_bounds(zone: str, past_days: int, future_days: int, now: datetime) -> tuple[datetime, datetime]:

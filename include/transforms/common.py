@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from include.frames import misalignment
 from include.reasons import REASONS
 from include.transforms.decisions import Decisions
 from include.transforms.lines import day_numbers
@@ -63,7 +64,7 @@ def common_findings(lines: Lines, schema: MappingSchema) -> Iterator[Finding]:
     yield Finding("invalid_time", ~is_true(lasts))
 
 
-def decide(lines: Lines, findings: Iterable[Finding]) -> tuple[pd.DataFrame, Lines]:
+def decide(lines: Lines, findings: Iterable[Finding], notes: Iterable[Finding] = ()) -> tuple[pd.DataFrame, Lines]:
     """Decide about every slot.
 
     A line is left out for the reason that comes first in :data:`include.reasons.REASONS`. A slot counts once, whatever
@@ -71,9 +72,12 @@ def decide(lines: Lines, findings: Iterable[Finding]) -> tuple[pd.DataFrame, Lin
     its reason is the first of the lines with that outcome. A rejected slot is delivered to none of its targets, so that
     its decision is true at each of them; of an included slot, the clean lines are.
 
+    ``notes`` keep nothing from being delivered: they are told about the slots that are.
+
     Returns:
         the decisions (``slot_id``, ``outcome``, ``reason``, ``detail``, ``also``; one row per slot, by slot ID) and the
-        lines to deliver. ``also`` names what else would keep a slot that is left out, in order of precedence.
+        lines to deliver. ``also`` names what else would keep a slot that is left out, in order of precedence; of an
+        included one, ``also`` and ``detail`` are its notes.
     """
     import numpy as np
 
@@ -91,7 +95,12 @@ def decide(lines: Lines, findings: Iterable[Finding]) -> tuple[pd.DataFrame, Lin
         choose = decisions.exclude if REASONS[name].outcome == "excluded" else decisions.reject
         choose(_slots_of(lines, hit), name, of_slot if detail[hit].any() else None)
     decided = decisions.finish()
-    return decided.assign(also=_other_reasons(lines, found, decided)), lines.only(clean & ~refused[lines.slot_places])
+    decided = decided.assign(also=_other_reasons(lines, found, decided))
+    delivered = clean & ~refused[lines.slot_places]
+    for note in notes:
+        hit = np.asarray(note.lines, dtype=bool) & delivered
+        decided = _noted(decided, lines, replace(note, lines=hit))
+    return decided, lines.only(delivered)
 
 
 def _first_reasons(
@@ -129,6 +138,19 @@ def _other_reasons(lines: Lines, found: NDArray[np.int64], decided: pd.DataFrame
     others, patterns = pd.factorize(of_slots & ~told.to_numpy())
     words = [", ".join(name for place, name in enumerate(_NAMES) if bits >> place & 1) or None for bits in patterns]
     return pd.Series(pd.array(words, dtype="str").take(others), index=decided.index)
+
+
+def _noted(decided: pd.DataFrame, lines: Lines, note: Finding) -> pd.DataFrame:
+    """The decisions with one note about the slots of its lines; of several lines of a slot, the first tells."""
+    import pandas as pd
+
+    told = pd.Series(note.detail, index=range(len(lines)), dtype="str")[note.lines]
+    by_slot = pd.Series(told.to_numpy(), index=lines.slot("slot_id")[note.lines], dtype="str")
+    by_slot = by_slot[~by_slot.index.duplicated()]
+    hit = decided["slot_id"].isin(by_slot.index)
+    also = phrases(decided["also"], pd.Series(note.reason, index=decided.index, dtype="str").where(hit), between=", ")
+    detail = phrases(decided["detail"], decided["slot_id"].map(by_slot).astype("str"), between="; ")
+    return decided.assign(also=also, detail=detail)
 
 
 def _slots_of(lines: Lines, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -303,13 +325,40 @@ def location(lines: Lines) -> pd.Series[str]:
 
 
 def within_days(lines: Lines) -> NDArray[np.bool_]:
-    """Which lines have a ``slot_date`` from the first to the last day of the extract's span."""
+    """Which lines have a ``slot_date`` in the pay period of their department's pay group."""
+    first, last = pay_period_days(lines)
+    days = day_numbers(lines.slot("slot_date"))
+    inside: NDArray[np.bool_] = (days >= day_numbers(first)) & (days <= day_numbers(last))
+    return inside
+
+
+def pay_period_days(lines: Lines) -> tuple[pd.Series[Any], pd.Series[Any]]:
+    """The first and the last day (Python dates) of the pay period of each line's department."""
     import pandas as pd
 
-    first, last = day_numbers(pd.Series([lines.span.first_day, lines.span.last_day]))
-    days = day_numbers(lines.slot("slot_date"))
-    inside: NDArray[np.bool_] = (days >= first) & (days <= last)
-    return inside
+    def side(place: int) -> pd.Series[Any]:
+        def days(groups: pd.Series[Any]) -> pd.Series[Any]:
+            return pd.Series([lines.span.days_of(group)[place] for group in groups], dtype="object")
+
+        return lines.assignment("pay_group", days)
+
+    return side(0), side(1)
+
+
+def misaligned_periods(lines: Lines) -> Finding:
+    """Slots whose schedule period does not begin and end with the pay period; the detail names department and days."""
+    import numpy as np
+    import pandas as pd
+
+    if lines.span.kind != "pay_period":
+        return Finding("period_misaligned", np.zeros(len(lines), dtype=bool))
+    begins, ends = lines.slot("period_first_day"), lines.slot("period_last_day")
+    first, last = pay_period_days(lines)
+    mask = (day_numbers(begins) != day_numbers(first)) | (day_numbers(ends) != day_numbers(last))
+    detail = np.full(len(lines), None, dtype=object)
+    cells = (lines.assignment("department_id"), begins, ends, first, last)
+    detail[mask] = [misalignment(*told) for told in zip(*(each[mask] for each in cells), strict=True)]
+    return Finding("period_misaligned", mask, pd.Series(detail, dtype="str"))
 
 
 def is_true(flags: pd.Series[Any]) -> NDArray[np.bool_]:

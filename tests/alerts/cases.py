@@ -14,7 +14,7 @@ RUN = "scheduled__2026-03-04T15:05:00+00:00"
 LAST_GOOD = "2026-03-04T14:55:03+00:00"
 
 
-def row(number: int, reason: str, *, hours: float, detail: str = "") -> Row:
+def row(number: int, reason: str, *, hours: float, detail: str = "", standing: str = "") -> Row:
     """A slot that starts so many hours after the incident opened, and lasts twelve."""
     start = OPENED.replace(minute=0) + timedelta(hours=hours)
     return Row(
@@ -27,6 +27,7 @@ def row(number: int, reason: str, *, hours: float, detail: str = "") -> Row:
         start=f"{start - timedelta(hours=5):%Y-%m-%d %H:%M}",
         reason=reason,
         detail=detail,
+        standing=standing,
     )
 
 
@@ -38,6 +39,11 @@ IDS = tuple(
 MAPPING = tuple(
     [row(number, "assignment_unmapped", hours=number * 6) for number in range(30)]
     + [row(40, "mapping_incomplete", hours=90, detail="role"), row(41, "mapping_incomplete", hours=91, detail="team")]
+)
+
+WEEKS = "department D018: schedule period 2026-03-01 to 2026-03-07, pay period 2026-03-01 to 2026-03-14"
+REPORTED = tuple(
+    row(number, "period_misaligned", hours=number * 20 - 30, detail=WEEKS, standing="delivered") for number in range(5)
 )
 
 
@@ -74,6 +80,10 @@ def about(kind: Any, what: str, **values: Any) -> Notice:
 OPEN = {
     "id_matching": about("id_matching", "rows", rows=IDS, id_field="custom1"),
     "mapping": about("mapping", "rows", rows=MAPPING, feed="night_call"),
+    "mapping_reported": about(
+        "mapping", "reported", rows=REPORTED, feed="kronos_workforce_central", title="Kronos Workforce Central"
+    ),
+    "mapping_and_reported": about("mapping", "rows", rows=MAPPING[28:] + REPORTED, feed="night_call"),
     "mapping_broken": about(
         "mapping",
         "mapping",

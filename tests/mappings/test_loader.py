@@ -393,7 +393,7 @@ def test_the_mappings_that_ship_are_right() -> None:
 
 
 def test_pay_periods_begin_on_a_sunday_by_default() -> None:
-    from include.mappings.schemas.kronos_workforce_dimensions import DEFAULT_ANCHOR
+    from include.mappings.pay_periods import DEFAULT_ANCHOR
 
     assert date.weekday(DEFAULT_ANCHOR) == 6
 

@@ -10,8 +10,10 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from include.frames import ASSIGNMENT_COLUMNS, PEOPLE_COLUMNS, SLOT_COLUMNS, SlotExtract, Span
+from include.frames import ASSIGNMENT_COLUMNS, DATE_COLUMNS, PEOPLE_COLUMNS, SLOT_COLUMNS, SlotExtract, Span
+from include.integration import Slots
 from include.mappings.loader import load_feed
+from include.plan.windows import span_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,11 +40,15 @@ def extract_of(slots: list[Row], people: list[Row], assignments: list[Row], span
 
     Slots have ``start_local`` and ``stop_local`` (wall times of the assignment's ``time_zone``, the first of two in a
     fall-back night) or ``start_utc`` and ``stop_utc``. ``id_holders`` is counted among the active people given.
+    Schedule periods are the span's pay periods, and everybody is at home, unless the rows say otherwise.
     """
+    span = span or Span("published")
     zones = {row["assignment_id"]: row["time_zone"] for row in assignments}
+    groups = {row["assignment_id"]: row.get("pay_group") for row in assignments}
     ids = [row.get("personnel_id") for row in people if _flag(row.get("active"), default=True)]
     slots = [
-        row
+        _period(span, groups[row["assignment_id"]], row)
+        | {name: value for name, value in row.items() if value is not None or name not in DATE_COLUMNS}
         | {
             f"{end}_utc": _instant(row.get(f"{end}_local"), row.get(f"{end}_utc"), zones[row["assignment_id"]])
             for end in ("start", "stop")
@@ -50,7 +56,12 @@ def extract_of(slots: list[Row], people: list[Row], assignments: list[Row], span
         for row in slots
     ]
     people = [
-        {"id_holders": ids.count(row["personnel_id"]) if row.get("personnel_id") else 0, "personnel_type": "MD"} | row
+        {
+            "id_holders": ids.count(row["personnel_id"]) if row.get("personnel_id") else 0,
+            "personnel_type": "MD",
+            "home_coid": "C1",
+        }
+        | row
         for row in people
     ]
     assignments = [
@@ -59,6 +70,8 @@ def extract_of(slots: list[Row], people: list[Row], assignments: list[Row], span
             "assignment_type": "Shift",
             "department_id": "D1",
             "department_name": "Department D1",
+            "kronos_department_id": "K1",
+            "coid": "C1",
         }
         | row
         for row in assignments
@@ -67,7 +80,7 @@ def extract_of(slots: list[Row], people: list[Row], assignments: list[Row], span
         slots=_frame(sorted(slots, key=lambda row: row["slot_id"]), SLOT_COLUMNS),
         people=_frame(people, PEOPLE_COLUMNS),
         assignments=_frame(assignments, ASSIGNMENT_COLUMNS),
-        span=span or Span("published"),
+        span=span,
         as_of=AS_OF,
     )
 
@@ -82,13 +95,17 @@ def read_case(folder: Path, feed: str) -> tuple[SlotExtract, FeedMapping]:
 
 
 def _span(mapping: FeedMapping, slots: list[Row]) -> Span:
-    """The pay period of the first slot, for feeds that have pay periods."""
-    recurrence = getattr(mapping.settings, "recurrence", None)
-    if recurrence is None:
+    """The pay periods on the day of the first slot, for feeds that have pay periods."""
+    if not hasattr(mapping.settings, "recurrence"):
         return Span("published")
     day = min((dt.date.fromisoformat(row["slot_date"]) for row in slots), default=AS_OF.date())
-    first = day - dt.timedelta(days=(day - recurrence.anchor).days % recurrence.days)
-    return Span("pay_period", first, first + dt.timedelta(days=recurrence.days - 1), first.isoformat())
+    return span_of(Slots("pay_period"), mapping, dt.datetime.combine(day, dt.time(12), dt.UTC), "UTC")
+
+
+def _period(span: Span, group: str | None, slot: Row) -> Row:
+    first, last = span.days_of(group)
+    day = slot["slot_date"]
+    return {"period_first_day": str(first or day), "period_last_day": str(last or day)}
 
 
 def _instant(local: str | None, utc: str | None, zone: str) -> dt.datetime | None:
@@ -114,7 +131,7 @@ def _column(name: str, values: list[Any]) -> pd.Series[Any]:
         return pd.Series([None if value is None else int(value) for value in values], dtype="Int64")
     if name == "work_units":
         return pd.Series([None if value is None else float(value) for value in values], dtype="Float64")
-    if name == "slot_date":
+    if name in DATE_COLUMNS:
         return pd.Series([dt.date.fromisoformat(str(value)) for value in values], dtype="object")
     if name.endswith("_utc"):
         return pd.Series(pd.to_datetime(values, utc=True)).astype("datetime64[us, UTC]")

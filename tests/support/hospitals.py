@@ -42,7 +42,8 @@ def mapping_of(slug: str, folder: Path) -> FeedMapping:
         f"integration: {slug}\npersonnel_id: custom1\npersonnel_id_pattern: '[0-9]+'\n"
         f"personnel_id_roster: roster.csv\n{cases.hospital_yaml}"
     )
-    (folder / f"{slug}.csv").write_text(cases.hospital_table)
+    for name, text in ({f"{slug}.csv": cases.hospital_table} | cases.files).items():
+        (folder / name).write_text(text)
     return load_feed(folder, slug)
 
 

@@ -17,11 +17,15 @@ ASSIGNMENTS = ("MAPPED", "OTHER", "IGNORED", "HALF", "ABSENT", "SHORT")
 
 @dataclass(frozen=True)
 class FieldCase:
-    """One cell of the assignment table, and the cells of the record that must follow it, all others staying."""
+    """One cell of the assignment table, and the cells of the record that must follow it, all others staying.
+
+    ``person``: what is particular of whoever holds the slot, before and after.
+    """
 
     field: str
     value: str
     cells: Cells
+    person: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class MappingCases:
     ``hospital_table``: the table of random hospitals: MAPPED and OTHER complete, IGNORED ignored, HALF without a
     required field (without a row where none is required), ABSENT without a row, SHORT complete and valid on 7 and 8
     March 2026 only. ``hospital_yaml``: what their YAML says beside the IDs. ``own_reasons``: assignments that only this
-    integration rejects, and why.
+    integration rejects, and why. ``files``: tables that the feed needs beside that of assignments, by name.
     """
 
     row: dict[str, str]
@@ -55,6 +59,7 @@ class MappingCases:
     hospital_table: str
     hospital_yaml: str = ""
     own_reasons: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
 
 @cache

@@ -42,13 +42,19 @@ SLOT = {
     "call_order": "7",
 }
 PERSON = {"emp_id": "P1", "display_name": "Adams, Ada", "personnel_id": "100"}
-ASSIGNMENT = {"assignment_id": "A1", "time_zone": "America/Chicago", "information": "Wards 3 to 9", "call_order": "9"}
+ASSIGNMENT = {
+    "assignment_id": "A1",
+    "time_zone": "America/Chicago",
+    "information": "Wards 3 to 9",
+    "call_order": "9",
+    "pay_group": "east",
+}
 
 
 @pytest.mark.parametrize(("slug", "case"), [(slug, case) for slug in SLUGS for case in mapping_cases(slug).fields])
 def test_a_field_changes_its_cells_and_no_others(slug: str, case: FieldCase, tmp_path: Path) -> None:
     after = loaded(tmp_path / "after", slug, mapping_cases(slug).row | {case.field: case.value})
-    assert difference(record(unchanged(tmp_path, slug)), record(after)) == case.cells
+    assert difference(record(unchanged(tmp_path, slug), case.person), record(after, case.person)) == case.cells
 
 
 @pytest.mark.parametrize(("slug", "case"), [(slug, case) for slug in SLUGS for case in mapping_cases(slug).settings])
@@ -96,20 +102,23 @@ def loaded(
     cells = {"assignment_id": "A1"} | row
     table = f"{','.join(cells)}\n{','.join(cells.values())}\n"
     head = f"integration: {slug}\npersonnel_id: custom1\n"
-    for name, text in ({f"{slug}.yaml": f"{head}{yaml}\n", f"{slug}.csv": table} | (files or {})).items():
+    written = {f"{slug}.yaml": f"{head}{yaml}\n", f"{slug}.csv": table} | mapping_cases(slug).files | (files or {})
+    for name, text in written.items():
         (folder / name).write_text(text)
     return load_feed(folder, slug)
 
 
-def transformed(mapping: FeedMapping) -> Transformed:
+def transformed(mapping: FeedMapping, person: dict[str, str] | None = None) -> Transformed:
     integration = declared(mapping.integration)
-    found = extract_of([SLOT], [PERSON], [ASSIGNMENT], span_of(integration.source, mapping, AS_OF, "America/Chicago"))
+    span = span_of(integration.source, mapping, AS_OF, "America/Chicago")
+    slot = SLOT | {"period_first_day": "2026-03-01", "period_last_day": "2026-03-14"}
+    found = extract_of([slot], [PERSON | (person or {})], [ASSIGNMENT], span)
     judged = rules.judge(found, mapping)
     return integration.transform(found, mapping, Verdict(judged.faults, judged.mapped))
 
 
-def record(mapping: FeedMapping) -> Cells:
-    records = transformed(mapping).records
+def record(mapping: FeedMapping, person: dict[str, str] | None = None) -> Cells:
+    records = transformed(mapping, person).records
     assert len(records) == 1
     plain = records.drop(columns=["key", "start_utc", "stop_utc"]).astype(object)
     return dict(plain.where(plain.notna(), None).iloc[0].items())

@@ -7,12 +7,12 @@ representative.
 
 from __future__ import annotations
 
-from datetime import date
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from include.mappings.changes import ChangeSettings
+from include.mappings.pay_periods import Recurrence, unconfirmed_anchor
 from include.mappings.schema import (
     AssignmentRow,
     Column,
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 SEGMENT_TYPES = ("Regular", "Transfer", "Break")
 #: Between the labor category entries of a table cell, whatever `labor_categories_delimiter` the partner's file uses.
 LABOR_CATEGORIES_IN_TABLE = "|"
-#: A Sunday, as most pay periods begin on one. Payroll must confirm it; `mappings check` says so while it is left out.
-DEFAULT_ANCHOR = date(2026, 1, 4)
 
 
 def _segment_type(value: object) -> object:
@@ -62,13 +60,6 @@ class KronosDimensionsRow(AssignmentRow):
     cost_center_transfer: Text | None = None
     labor_categories: Text | None = None  # entries parted by `|`
     comment: Text | None = None  # must be a comment that Kronos knows
-
-
-class Recurrence(Strict):
-    """Pay periods: ``anchor`` is the first day of any of them, each lasts ``days`` days."""
-
-    anchor: date = DEFAULT_ANCHOR
-    days: int = Field(default=14, ge=1, le=366)
 
 
 class SegmentWords(Strict):
@@ -134,11 +125,7 @@ LAYOUT = Layout(
 
 
 def _advise(mapping: FeedMapping) -> Iterator[str]:
-    if "anchor" not in mapping.settings.recurrence.model_fields_set:
-        yield (
-            f"settings.recurrence.anchor is left out: pay periods are counted from {DEFAULT_ANCHOR}; "
-            "confirm it with payroll"
-        )
+    yield from unconfirmed_anchor(mapping.settings.recurrence, "settings.recurrence")
     if mapping.settings.deletes == "omit":
         yield "settings.deletes is omit: shifts that are withdrawn stay in Kronos"
     known = mapping.lists.get("comments")

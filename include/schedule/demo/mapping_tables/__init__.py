@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from include.schedule.demo.mapping_tables import (
     epic_on_call_finder,
     epic_optime,
+    kronos_workforce_central,
     kronos_workforce_dimensions,
     new_innovations,
 )
@@ -24,10 +25,21 @@ if TYPE_CHECKING:
     from include.schedule.demo.mapping_tables.planned import Row
 
 
+_TABLES = (
+    epic_on_call_finder,
+    epic_optime,
+    kronos_workforce_central,
+    kronos_workforce_dimensions,
+    new_innovations,
+)
+
+
 def write_mapping_tables(folder: Path) -> None:
     """Write the demo hospital's mapping tables into ``folder``, over those that are there."""
-    for module in (epic_on_call_finder, epic_optime, kronos_workforce_dimensions, new_innovations):
+    for module in _TABLES:
         _write(folder / f"{module.__name__.rpartition('.')[2]}.csv", module.COLUMNS, module.rows())
+    matrix = kronos_workforce_central.matrix()
+    _write(folder / "kronos_workforce_central.matrix.csv", kronos_workforce_central.MATRIX_COLUMNS, matrix)
     comments = sorted({row["comment"] for row in kronos_workforce_dimensions.rows() if row.get("comment")})
     _write(folder / "kronos_workforce_dimensions.comments.csv", ("comment",), [{"comment": each} for each in comments])
 
