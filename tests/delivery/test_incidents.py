@@ -297,7 +297,7 @@ def test_a_standing_set_of_rejected_slots_is_not_read_again(epic: Feed, monkeypa
     epic.sql(NO_IDS)
     epic.run()
     found = epic.open()["id_matching"]
-    monkeypatch.setattr(run_incidents, "rejected_slots", raising(AssertionError("it was read again")))
+    monkeypatch.setattr(run_incidents, "slots_to_mend", raising(AssertionError("it was read again")))
     epic.run()
     again = epic.open()["id_matching"]
     assert (again.rows, again.occurrences, again.run_id) == (found.rows, 2, "r2")

@@ -278,6 +278,15 @@ def test_the_table_must_be_there(folder: Folder) -> None:
     assert faults_of(folder) == ["epic.csv: is missing: it says what each assignment means"]
 
 
+def test_a_table_that_stands_beside_it_must_be_there_too(folder: Folder) -> None:
+    """Without its matrix a payroll feed would pay nobody, or everybody."""
+    folder.write("wfc.yaml", "integration: kronos_workforce_central\npersonnel_id: custom2\n")
+    folder.write("wfc.csv", "assignment_id,pay_code_home\n1,REG\n")
+    assert faults_of(folder, "wfc") == ["wfc.matrix.csv: is missing: it is the feed's matrix table"]
+    folder.write("wfc.matrix.csv", "personnel_type\nNon-Exempt\n")
+    assert faults_of(folder, "wfc") == ["wfc.matrix.csv:1 [assignment_type]: this column is missing"]
+
+
 def test_a_feed_that_is_not_there_names_the_nearest(folder: Folder) -> None:
     folder.epic(feed="epic_north")
     assert faults_of(folder, "epic_nroth") == [

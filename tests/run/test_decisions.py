@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.errors import StateDamaged
-from include.frames import Span
+from include.frames import GroupDays, Span
 from include.run.decisions import DaysRead, read_decisions, write_decisions
 from include.settings import PROJECT_ROOT
 from tests.support.world import KRONOS
 
 NIGHT = datetime(2026, 3, 5, 3, tzinfo=UTC)
+WEST = GroupDays("west", date(2026, 2, 22), date(2026, 3, 7))
 WINDOW = Span("window", date(2026, 3, 4), date(2026, 3, 19), past_days=1, future_days=14)
 
 
@@ -61,6 +62,15 @@ def test_what_was_decided_about_the_slots_asked_for_is_read_again(tmp_path):
         (
             Span("pay_period", date(2026, 3, 1), date(2026, 3, 14), "2026-03-01"),
             DaysRead(date(2026, 3, 1), date(2026, 3, 14), by_slot_date=True),
+        ),
+        (
+            Span("pay_period", date(2026, 3, 1), date(2026, 3, 14), groups=(WEST,)),
+            DaysRead(
+                date(2026, 3, 1),
+                date(2026, 3, 14),
+                by_slot_date=True,
+                of_groups={"west": (date(2026, 2, 22), date(2026, 3, 7))},
+            ),
         ),
         (
             WINDOW,

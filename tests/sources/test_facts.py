@@ -31,6 +31,7 @@ LIVE = SlotFacts(
     standing="live",
     department_id="ny",
     time_zone="America/New_York",
+    pay_group=None,
     period_id="ny-2026",
     published=True,
     published_at=datetime(2025, 12, 1, tzinfo=UTC),

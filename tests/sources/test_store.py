@@ -11,7 +11,7 @@ import pytest
 
 from include.database import dispose_engines
 from include.errors import ConfigurationError, DataRejected, SourceNotReady
-from include.frames import ASSIGNMENT_COLUMNS, PEOPLE_COLUMNS, SLOT_COLUMNS, SlotExtract, Span
+from include.frames import ASSIGNMENT_COLUMNS, PEOPLE_COLUMNS, SLOT_COLUMNS, GroupDays, SlotExtract, Span
 from include.sources import parquet, store
 from include.sources.store import extract_slots, load_extract
 from tests.support.store import ZONES, add_slot, fill, query
@@ -83,6 +83,8 @@ def test_values_pass_unchanged(read, dsn):
         "department_id": "ny",
         "emp_id": "007",
         "slot_date": date(2026, 6, 1),
+        "period_first_day": date(2026, 1, 1),
+        "period_last_day": date(2026, 12, 31),
         "start_utc": datetime(2026, 6, 1, 11, 0, 0, 500_000, UTC),
         "stop_utc": datetime(2026, 6, 1, 23, tzinfo=UTC),
         "note": awkward,
@@ -134,6 +136,28 @@ def test_pay_periods_go_by_slot_date(read, dsn):
         add_slot(dsn, day, "ny", slot_date=day, start_local=start, stop_local=start + timedelta(hours=1, minutes=59))
     span = Span("pay_period", date(2026, 3, 1), date(2026, 3, 14), "2026-03-01")
     assert slot_ids(read(span)) == ["2026-03-01", "2026-03-14"]
+
+
+def test_pay_groups_have_pay_periods_of_their_own(read, dsn):
+    query(
+        dsn, """UPDATE departments SET "group" = CASE department_id WHEN 'ny' THEN 'east' WHEN 'la' THEN 'west' END"""
+    )
+    for department in ("ny", "la", "berlin"):  # Berlin has no pay group
+        for day in ("2026-02-21", "2026-02-22", "2026-03-01", "2026-03-07", "2026-03-08", "2026-03-14", "2026-03-15"):
+            add_slot(dsn, f"{department}-{day[5:]}", department, start_local=f"{day}T07:00", stop_local=f"{day}T15:00")
+    west = GroupDays("west", date(2026, 2, 22), date(2026, 3, 7))
+    nobody = GroupDays("north", date(2026, 3, 15), date(2026, 3, 28))
+    span = Span("pay_period", date(2026, 3, 1), date(2026, 3, 14), groups=(nobody, west))
+    usual = ["03-01", "03-07", "03-08", "03-14"]
+    expected = [
+        *(f"berlin-{day}" for day in usual),
+        "la-02-22",
+        "la-03-01",
+        "la-03-07",
+        *(f"ny-{day}" for day in usual),
+    ]
+    assert slot_ids(read(span)) == expected
+    assert slot_ids(read(span, departments={"la"})) == ["la-02-22", "la-03-01", "la-03-07"]
 
 
 def test_who_came_on_yesterday_and_is_still_on_call_is_in_todays_file(read, dsn):
