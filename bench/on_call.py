@@ -34,6 +34,7 @@ _SLOTS = """
     SELECT 'S' || lpad(g::text, 9, '0') AS slot_id, 'P' AS period_id, 'A' || (g % 600) AS assignment_id,
         'D' || (g % 600) AS department_id, 'E' || (g % 5000) AS emp_id,
         CAST(timestamp '2026-01-01' + (g * 37 % 525600) * interval '1 minute' AS date) AS slot_date,
+        date '2026-01-01' AS period_first_day, date '2026-12-31' AS period_last_day,
         timestamp '2026-01-01' + (g * 37 % 525600) * interval '1 minute' AS start_utc,
         timestamp '2026-01-01 12:00' + (g * 37 % 525600) * interval '1 minute' AS stop_utc,
         CASE WHEN g % 4 = 0 THEN 'Call the "desk", please ' || g END AS note, 'Room ' || (g % 900) AS location,

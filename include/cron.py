@@ -34,6 +34,10 @@ def missed_twice(schedule: str, zone: str, since: datetime) -> datetime | None:
         return None
     local = since.astimezone(ZoneInfo(zone))
     before: datetime = croniter(schedule, local + timedelta(seconds=1)).get_prev(datetime)
+    # In the hour that a night has twice, the library looks back into the first one.
+    later = croniter(schedule, before)
+    while (next_one := later.get_next(datetime).astimezone(UTC)) <= since:
+        before = next_one
     strikes = croniter(schedule, local)
     first: datetime = strikes.get_next(datetime)
     second: datetime = strikes.get_next(datetime)

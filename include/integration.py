@@ -14,6 +14,8 @@ from include.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
 
     from include.frames import SlotExtract, Transformed, Verdict
     from include.mappings.schema import FeedMapping
@@ -63,8 +65,23 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
+class Companion:
+    """A second file of every delivery: the same records in another form.
+
+    ``name_setting``: the feed's setting with the template of its name. ``render`` writes the records of a snapshot to a
+    file, as of an aware moment, and answers how many they are; it has no other input, so that equal ones give equal
+    bytes.
+    """
+
+    name_setting: str
+    render: Callable[[Path, Path, datetime], int]
+
+
+@dataclass(frozen=True, slots=True)
 class Sftp:
     """A file, published whole under its final name on an SFTP server (connection, folder and name: the mapping's)."""
+
+    companion: Companion | None = None
 
 
 Source = Slots | Tables
@@ -112,6 +129,8 @@ class Integration:
             raise ConfigurationError(
                 f"Integration {self.slug}: a file carries a Snapshot or Changes, and only Rows go record by record."
             )
+        if isinstance(self.destination, Sftp) and self.destination.companion and self.way != Snapshot():
+            raise ConfigurationError(f"Integration {self.slug}: only a Snapshot of slots has a companion.")
         if self.woken and not isinstance(self.source, Slots):
             raise ConfigurationError(
                 f"Integration {self.slug}: whole tables go by the clock; any change concerns them."

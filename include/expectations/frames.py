@@ -70,6 +70,20 @@ def assignments(mapping: FeedMapping, schema: MappingSchema, mapped: pd.DataFram
     return distinct
 
 
+def counts(extract: SlotExtract) -> pd.DataFrame:
+    """How many slots came, beside how many the store counted: ``of`` (people, assignments), ``rows``, ``stored``."""
+    import pandas as pd
+
+    held = int(extract.slots["emp_id"].notna().sum())
+    return pd.DataFrame(
+        {
+            "of": ["people", "assignments"],
+            "rows": [held, len(extract.slots)],
+            "stored": [int(extract.people["slots"].sum()), int(extract.assignments["slots"].sum())],
+        }
+    )
+
+
 def periods(extract: SlotExtract) -> pd.DataFrame:
     """The distinct schedule periods of the slots, by department, beside the pay period of its pay group.
 

@@ -36,8 +36,11 @@ def verdict(extract: SlotExtract, mapping: FeedMapping) -> Verdict:
     schema = schema_for(mapping.integration)
     checks = _structure(extract)
     judged = rules.judge(extract, mapping)
-    completeness = suites.mapping_completeness(schema.required)
-    checks += check(completeness, frames.assignments(mapping, schema, judged.mapped))
+    if schema.table is not None:
+        completeness = suites.mapping_completeness(schema.required)
+        checks += check(completeness, frames.assignments(mapping, schema, judged.mapped))
+    else:
+        checks += check(suites.whole_extract(), frames.counts(extract))
     if schema.delivers_people:
         matching = suites.id_matching(
             frames.id_pattern(mapping),

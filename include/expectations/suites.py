@@ -52,6 +52,19 @@ def whole_tables(files: tuple[str, ...]) -> ExpectationSuite:
 
 
 @cache
+def whole_extract() -> ExpectationSuite:
+    """Suite of an extract's own counts: as many slots as the store counted, by people and by assignments."""
+    from great_expectations import expectations as gxe
+
+    return _suite(
+        "whole_extract",
+        gxe.ExpectColumnPairValuesToBeEqual(
+            column_A="rows", column_B="stored", meta={"name": "as many slots as the store has"}
+        ),
+    )
+
+
+@cache
 def id_matching(pattern: str, *, roster: bool, id_required: bool) -> ExpectationSuite:
     """Suite of the people's IDs: present, well-formed, unique, and on the partner's roster where there is one.
 

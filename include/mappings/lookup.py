@@ -20,11 +20,15 @@ def match(mapping: FeedMapping, pairs: pd.DataFrame) -> pd.DataFrame:
     as they came, ``row`` (``Int64``: place in ``mapping.table``; null = no row is valid on that day) and ``reason``:
     null where the row may be used, else ``assignment_unmapped``, ``assignment_ignored``, or ``mapping_incomplete``
     where one of the schema's required fields is empty. One line per pair, in the order of ``pairs``, or several in the
-    order of the table where the mapping sends one assignment to several targets.
+    order of the table where the mapping sends one assignment to several targets. Where the integration has no table,
+    there is nothing that an assignment could lack: both are null.
     """
     import pandas as pd
 
     wanted = pairs[["assignment_id", "slot_date"]].reset_index(drop=True)
+    if schema_for(mapping.integration).table is None:
+        nothing = pd.Series(None, index=wanted.index)
+        return wanted.assign(row=nothing.astype("Int64"), reason=nothing.astype("str"))
     days = pd.DataFrame(
         {
             "pair": range(len(wanted)),

@@ -158,7 +158,7 @@ def _check(reading: Reading, file: FeedFile, mapping: FeedMapping, schema: Mappi
         "personnel_id": not schema.delivers_people and file.personnel_id is not None,
         "departments": not schema.delivers_slots and file.departments is not None,
         "window": schema.window is None and file.window is not None,
-        "layout": schema.layout is None and file.layout is not None,
+        "layout": (schema.layout is None or schema.fixed_layout) and "layout" in file.model_fields_set,
     }
     for key in (key for key, is_unused in unused.items() if is_unused):
         reading.fault((key,), f"{key!r} is not used by {schema.slug}; remove it")

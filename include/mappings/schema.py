@@ -249,10 +249,12 @@ class MappingSchema:
     limits: Limits = field(default_factory=Limits)
     delivers_slots: bool = True  # `departments` is refused otherwise
     delivers_people: bool = True  # `personnel_id` is then required, and refused otherwise
+    delivers_open_shifts: bool = False  # True where the partner must know that nobody holds a slot
     delivers_placeholders: bool = True  # False where people are paid or invited: slots of placeholders are excluded
     list_files: Mapping[str, str] = field(default_factory=dict)
     recommended_window: Window | None = None  # larger ones draw a warning
     pay_periods: bool = False  # `{period}` may stand in file names
+    fixed_layout: bool = False  # the layout is a format of its own: a mapping has no say in it, and no guard watches it
     aligned_periods: bool = False  # schedule periods must begin and end with the pay periods
     unique_file_names: bool = False  # every file must have a name of its own: `{seq}` must stand in it
     check: Callable[[FeedMapping], Iterable[tuple[KeyPath, str]]] | None = None

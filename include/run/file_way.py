@@ -188,7 +188,7 @@ class Files(OneTry):
                 planned.head, planned.refused, delta, wanted=snapshot, everything=self.order.rebaseline
             )
         files = freeze_payload(
-            self.integration.way,
+            self.integration,
             self.mapping,
             self.decided.extracted,
             claim=self.claim,

@@ -10,6 +10,7 @@ from include.errors import ConfigurationError, DeliveryHeld
 from include.integration import Changes, Rows
 from include.ledger import approvals, deliveries
 from include.mappings.frozen import layout_version
+from include.mappings.schemas import schema_for
 from include.plan.guards import Trip, covered, trip_of, trips, without_deletes
 from include.run.account import rejected_within_limits
 from include.run.causes import causes_of, lost_slots
@@ -176,7 +177,7 @@ class Guarding:
         if decisions is not None and self.decided.rejected:
             rejected = rejected_within_limits(artifacts.path(decisions))
         layout = held_layout = None
-        if self.mapping.layout is not None:
+        if self.mapping.layout is not None and not schema_for(self.mapping.integration).fixed_layout:
             with self.services.ledger_reading() as connection:
                 last = deliveries.last_committed(connection, self.claim.stream)
             if last is not None and last.mapping_version != self.mapping.version:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from include.errors import ConfigurationError
-from include.integration import Changes
+from include.integration import Changes, Sftp
 from include.ledger.records import PayloadFile
 from include.mappings.file_names import file_name
 from include.mappings.schemas import schema_for
@@ -14,10 +15,10 @@ from include.render.changes import change_files
 from include.render.csv import render_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from include.integration import Way
+    from include.integration import Integration
     from include.ledger.records import Claim
     from include.mappings.schema import FeedMapping
     from include.run.handed import Extracted
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One file before it has bytes: its name's template and the records in it."""
+    """One file before it has bytes: its name's template, and what writes it and answers how many records are in it."""
 
     template: str
-    records: Path
+    write: Callable[[Path], int]
 
 
 def freeze_payload(
-    way: Way,
+    integration: Integration,
     mapping: FeedMapping,
     extracted: Extracted,
     *,
@@ -59,15 +60,15 @@ def freeze_payload(
         archive = extracted.archive
         final = file_name(mapping.destination.file_name or "", extracted.as_of, zone, seq)
         return (PayloadFile(final, temp_name(final, claim), archive.sha256, archive.bytes, extracted.rows),)
-    if mapping.layout is None or mapping.destination.file_name is None:
-        raise ConfigurationError(f"Feed {mapping.feed} has no file layout.", next_step="give its mapping a `layout`")
+    if mapping.destination.file_name is None:
+        raise ConfigurationError(f"Feed {mapping.feed} has no file name.", next_step="give it `destination.file_name`")
     first_day = extracted.span.first_day
     period = f"{first_day:%Y%m%d}" if first_day and extracted.span.kind == "pay_period" else ""
     files = []
-    for position, part in enumerate(_parts(way, mapping, wanted, delta, folder)):
-        rendered_file = folder / f"payload.{position}"
-        rendered = render_csv(part.records, schema_for(mapping.integration).record, mapping.layout, rendered_file)
-        stored = services.artifacts.put_file(rendered_file)
+    for position, part in enumerate(_parts(integration, mapping, extracted, wanted, delta, folder)):
+        rendered = folder / f"payload.{position}"
+        rows = part.write(rendered)
+        stored = services.artifacts.put_file(rendered)
         final = file_name(part.template, extracted.as_of, zone, seq, period=period)
         files.append(
             PayloadFile(
@@ -75,7 +76,7 @@ def freeze_payload(
                 temp_name=temp_name(final, claim),
                 sha256=stored.sha256,
                 bytes=stored.bytes,
-                rows=rendered.rows,
+                rows=rows,
             )
         )
     return tuple(files)
@@ -86,10 +87,23 @@ def temp_name(final: str, claim: Claim) -> str:
     return f".{final}.{claim.fence}-{claim.attempt}.part"
 
 
-def _parts(way: Way, mapping: FeedMapping, wanted: Path, delta: Path | None, folder: Path) -> Iterator[_Part]:
+def _parts(
+    integration: Integration, mapping: FeedMapping, extracted: Extracted, wanted: Path, delta: Path | None, folder: Path
+) -> Iterator[_Part]:
     template = mapping.destination.file_name or ""
-    if isinstance(way, Changes) and delta is not None:
+    if not isinstance(integration.way, Changes):
+        yield _Part(template, partial(_write_csv, wanted, mapping))
+    elif delta is not None:
         for name, records in change_files(delta, mapping.settings, template, folder):
-            yield _Part(name, records)
-    elif not isinstance(way, Changes):
-        yield _Part(template, wanted)
+            yield _Part(name, partial(_write_csv, records, mapping))
+    destination = integration.destination
+    if isinstance(destination, Sftp) and destination.companion is not None:
+        companion = destination.companion
+        name = getattr(mapping.settings, companion.name_setting)
+        yield _Part(name, lambda target: companion.render(wanted, target, extracted.as_of))
+
+
+def _write_csv(records: Path, mapping: FeedMapping, target: Path) -> int:
+    if mapping.layout is None:
+        raise ConfigurationError(f"Feed {mapping.feed} has no file layout.", next_step="give its mapping a `layout`")
+    return render_csv(records, schema_for(mapping.integration).record, mapping.layout, target).rows

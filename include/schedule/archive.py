@@ -93,7 +93,8 @@ def _rejected(faults: list[Fault]) -> ImportRejected:
 
 
 def _is_ignored(name: str) -> bool:
-    return name in IGNORED or name.startswith(".")
+    # The schedule backup puts a workbook for people beside its exchange file.
+    return name in IGNORED or name.startswith(".") or name.endswith(".xlsx")
 
 
 def _unknown(name: str) -> Fault:

@@ -96,8 +96,8 @@ def extract_slots(
 
     Writes ``slots.parquet``, ``people.parquet`` and ``assignments.parquet`` into ``folder``, each ordered by its ID.
     A window is counted in each department's own local days around its own today at ``now``. ``personnel_id`` is the
-    mapping's key: ``unique_id``, ``custom1`` .. ``custom4`` or ``ids.<system>``. ``departments`` are the only ones to
-    be read; None for all.
+    mapping's key: ``unique_id``, ``custom1`` .. ``custom4`` or ``ids.<system>``; empty where the feed knows nobody by
+    an ID. ``departments`` are the only ones to be read; None for all.
 
     Raises:
         ConfigurationError: ``personnel_id`` names no ID, or ``departments`` one that the store does not have.
@@ -186,7 +186,12 @@ def _frame(path: Path) -> pd.DataFrame:
 
 
 def id_query(personnel_id: str) -> tuple[str, str | None]:
-    """Return the query of everybody's ID (``emp_id``, ``value``) and the system that it is parameterised with."""
+    """Return the query of everybody's ID (``emp_id``, ``value``) and the system that it is parameterised with.
+
+    Of the empty name, it is a query without a row.
+    """
+    if not personnel_id:  # of a feed that delivers no people by an ID
+        return "SELECT emp_id, NULL::text AS value FROM schedule.personnel WHERE false", None
     if personnel_id in ID_COLUMNS:
         return f"SELECT emp_id, nullif({personnel_id}, '') AS value FROM schedule.personnel", None
     kind, _, system = personnel_id.partition(".")

@@ -48,7 +48,8 @@ def common_findings(lines: Lines, schema: MappingSchema) -> Iterator[Finding]:
     """Whatever keeps slots from any partner: the slot itself, its person, its assignment's mapping, its times."""
     holder = lines.slot("emp_id").notna()
     yield Finding("swap_pending", is_true(lines.slot("is_pending")))
-    yield Finding("open_shift", ~holder)
+    if not schema.delivers_open_shifts:
+        yield Finding("open_shift", ~holder)
     if not schema.delivers_placeholders:
         yield Finding("placeholder", is_true(lines.person("is_placeholder")))
     yield Finding("person_inactive", holder & ~is_true(lines.person("active")))

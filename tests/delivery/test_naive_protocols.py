@@ -42,7 +42,7 @@ def _naive_payload(integration_, decided, services):
         if not counts.adds + counts.updates + counts.deletes:
             return None
         files = freeze_payload(
-            integration_.way,
+            integration_,
             mapping,
             decided.extracted,
             claim=decided.extracted.claim,

@@ -48,6 +48,7 @@ pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900), pytest.mark.xdist_g
 NOW = "2026-03-04T15:00:00+00:00"  # in the pay period of 1 to 14 March; the clocks go forward on the 8th
 ON_CALL, SECOND, KRONOS = "epic_on_call_finder", "night_call", "kronos_workforce_dimensions"
 WAREHOUSE, OPTIME, RESIDENTS = "enterprise_data_warehouse", "epic_optime", "new_innovations"
+CENTRAL, BACKUP = "kronos_workforce_central", "schedule_backup"
 BROKEN = "epic_on_call_finder_east"  # so broken that only its name says whose Dag it is
 SHIPPED = [file.stem for file in sorted((PROJECT_ROOT / "include" / "mappings").glob("*.yaml"))]
 FOLDERS = {feed: feed for feed in SHIPPED} | {SECOND: "night_finder_files"}
@@ -121,7 +122,7 @@ def test_summary_rows_have_their_keys_and_their_counts_sum(platform):
         assert row["dag_id"] == row["feed"] == feed
         assert row["extracted"] == sum(row[name] for name in COUNTS[1:])
         assert all((platform.var / name).is_file() for name in row["artifacts"])
-        assert len(row["artifacts"]) == (feed != BROKEN)
+        assert len(row["artifacts"]) == (0 if feed == BROKEN else 2 if feed == BACKUP else 1)
 
 
 def test_a_broken_mapping_fails_its_own_feed_and_says_where(platform):
@@ -299,6 +300,8 @@ def test_support_staff_has_a_mail_about_each_thing_that_must_be_mended(platform)
         (SECOND, "mapping", NIGHT),
         (KRONOS, "id_matching", admins),
         (KRONOS, "mapping", admins),
+        (CENTRAL, "id_matching", admins),
+        (CENTRAL, "mapping", admins),
         (OPTIME, "id_matching", admins),
         (RESIDENTS, "id_matching", admins),
         (BROKEN, "mapping", nobody_else),

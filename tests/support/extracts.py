@@ -60,6 +60,7 @@ def extract_of(slots: list[Row], people: list[Row], assignments: list[Row], span
             "id_holders": ids.count(row["personnel_id"]) if row.get("personnel_id") else 0,
             "personnel_type": "MD",
             "home_coid": "C1",
+            "slots": sum(slot.get("emp_id") == row["emp_id"] for slot in slots),
         }
         | row
         for row in people
@@ -72,6 +73,7 @@ def extract_of(slots: list[Row], people: list[Row], assignments: list[Row], span
             "department_name": "Department D1",
             "kronos_department_id": "K1",
             "coid": "C1",
+            "slots": sum(slot["assignment_id"] == row["assignment_id"] for slot in slots),
         }
         | row
         for row in assignments

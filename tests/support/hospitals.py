@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from include.mappings.loader import load_feed
+from include.mappings.schemas import schema_for
 from tests.support.mapping_cases import ASSIGNMENTS, mapping_cases
 
 if TYPE_CHECKING:
@@ -35,14 +36,13 @@ class Hospital:
 
 def mapping_of(slug: str, folder: Path) -> FeedMapping:
     """The integration's mapping that belongs to these hospitals. 999 is not on the roster."""
-    cases = mapping_cases(slug)
+    cases, schema = mapping_cases(slug), schema_for(slug)
     good = "".join(f"{100 + number}\n" for number in range(8))
     (folder / "roster.csv").write_text(f"personnel_id\n{good}200\n0200\nbad id\n")
-    (folder / f"{slug}.yaml").write_text(
-        f"integration: {slug}\npersonnel_id: custom1\npersonnel_id_pattern: '[0-9]+'\n"
-        f"personnel_id_roster: roster.csv\n{cases.hospital_yaml}"
-    )
-    for name, text in ({f"{slug}.csv": cases.hospital_table} | cases.files).items():
+    ids = "personnel_id: custom1\npersonnel_id_pattern: '[0-9]+'\npersonnel_id_roster: roster.csv\n"
+    yaml = f"integration: {slug}\n{ids if schema.delivers_people else ''}{cases.hospital_yaml}"
+    tables = {f"{slug}.csv": cases.hospital_table} if schema.table else {}
+    for name, text in ({f"{slug}.yaml": yaml} | tables | cases.files).items():
         (folder / name).write_text(text)
     return load_feed(folder, slug)
 

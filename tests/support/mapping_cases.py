@@ -53,10 +53,10 @@ class MappingCases:
     integration rejects, and why. ``files``: tables that the feed needs beside that of assignments, by name.
     """
 
-    row: dict[str, str]
-    fields: tuple[FieldCase, ...]
-    settings: tuple[SettingCase, ...]
-    hospital_table: str
+    row: dict[str, str] = field(default_factory=dict)
+    fields: tuple[FieldCase, ...] = ()
+    settings: tuple[SettingCase, ...] = ()
+    hospital_table: str = ""
     hospital_yaml: str = ""
     own_reasons: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)

@@ -12,6 +12,7 @@ import pytest
 
 from include.expectations import rules
 from include.frames import Verdict
+from include.integration import Sftp
 from include.mappings.changes import ChangeSettings
 from include.mappings.loader import load_feed
 from include.mappings.schema import AssignmentRow
@@ -73,6 +74,9 @@ def test_every_column_and_every_setting_has_a_case_in_which_it_changes_something
     assert set(cases.row) == columns
     assert {case.field for case in cases.fields if case.cells} == columns
     settings = set(schema.settings.model_fields) | set(schema.side_tables)
+    destination = declared(slug).destination
+    if isinstance(destination, Sftp) and destination.companion:
+        settings.remove(destination.companion.name_setting)  # tests/delivery/test_backup.py
     if issubclass(schema.settings, ChangeSettings):
         settings -= set(ChangeSettings.model_fields)  # tests/render/test_changes.py tries these, for all of them
     assert {case.key for case in cases.settings if case.expected} >= settings
@@ -85,7 +89,7 @@ def test_a_required_field_that_is_empty_rejects_the_slot_and_is_named(slug: str,
     assert len(result.records) == 0
 
 
-@pytest.mark.parametrize("slug", SLUGS)
+@pytest.mark.parametrize("slug", [slug for slug in SLUGS if schema_for(slug).table is not None])
 def test_ignoring_the_assignment_excludes_its_slots(slug: str, tmp_path: Path) -> None:
     result = transformed(loaded(tmp_path / "after", slug, mapping_cases(slug).row | {"ignore": "true"}))
     assert result.decisions["reason"].tolist() == ["assignment_ignored"]
@@ -99,10 +103,12 @@ def loaded(
     folder: Path, slug: str, row: dict[str, str], yaml: str = "", files: dict[str, str] | None = None
 ) -> FeedMapping:
     folder.mkdir()
+    schema = schema_for(slug)
     cells = {"assignment_id": "A1"} | row
-    table = f"{','.join(cells)}\n{','.join(cells.values())}\n"
-    head = f"integration: {slug}\npersonnel_id: custom1\n"
-    written = {f"{slug}.yaml": f"{head}{yaml}\n", f"{slug}.csv": table} | mapping_cases(slug).files | (files or {})
+    table = {f"{slug}.csv": f"{','.join(cells)}\n{','.join(cells.values())}\n"} if schema.table else {}
+    known_by = "personnel_id: custom1\n" if schema.delivers_people else ""
+    head = {f"{slug}.yaml": f"integration: {slug}\n{known_by}{yaml}\n"}
+    written = head | table | mapping_cases(slug).files | (files or {})
     for name, text in written.items():
         (folder / name).write_text(text)
     return load_feed(folder, slug)

@@ -127,9 +127,12 @@ def naive_reason(slot: dict[str, Any], hospital: Hospital, slug: str) -> str | N
     schema, own_reasons = schema_for(slug), mapping_cases(slug).own_reasons
     if slot["is_pending"] == "true":
         return "swap_pending"
+    lasts = slot["start_utc"] != slot["stop_utc"]
     if slot["emp_id"] is None:
-        return "open_shift"
+        return "open_shift" if not schema.delivers_open_shifts else None if lasts else "invalid_time"
     person = people[slot["emp_id"]]
+    if schema.table is None:  # every assignment is delivered, and people are known by no ID
+        return "person_inactive" if person["active"] == "false" else None if lasts else "invalid_time"
     if slot["assignment_id"] == "IGNORED":
         return "assignment_ignored"
     if not schema.delivers_placeholders and person["is_placeholder"] == "true":
@@ -155,4 +158,4 @@ def naive_reason(slot: dict[str, Any], hospital: Hospital, slug: str) -> str | N
         return "outside_pay_period"
     if slot["assignment_id"] in own_reasons:
         return own_reasons[slot["assignment_id"]]
-    return "invalid_time" if slot["start_utc"] == slot["stop_utc"] else None
+    return None if lasts else "invalid_time"
