@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -29,15 +30,19 @@ _LONGEST_NAME, _LONGEST_CELL = 31, 32_767
 _FORBIDDEN, _RESERVED = re.compile(r"[\[\]:*?/\\\x00-\x1f\x7f]+"), "history"
 ON_NOW, NOBODY = "On now", "OPEN"
 
-#: Headings and widths (in characters) of the columns.
-_WHO = (("Assignment", 26), ("Person", 26), ("Starts", 17), ("Ends", 17), ("Call order", 7))
-_HOW = (("Pager", 15), ("Mobile", 15), ("Phone", 15), ("Location", 18), ("Note", 40), ("Information", 40))
-_OF_ALL = (("Facility", 22), ("Department", 22), *_WHO, *_HOW)
-_OF_DEPARTMENT = (("Date", 14), *_WHO, *_HOW)
+#: Headings and widths (in characters) of the columns; those that may be long are wrapped, all others shrink to fit.
+_WHO = (("Assignment", 28), ("Person", 22), ("Starts", 15), ("Ends", 15), ("Order", 6))
+_HOW = (("Pager", 13), ("Mobile", 13), ("Phone", 13), ("Location", 14), ("Note", 28))
+_OF_ALL = (("Facility", 20), ("Department", 18), *_WHO, *_HOW)
+_OF_DEPARTMENT = (("Date", 14), *_WHO, *_HOW, ("Information", 32))
+_WRAPPED = frozenset({"Note", "Information"})
+_LINE_HEIGHT, _TALLEST = 13.5, 400  # points
+#: Of these types of assignments nobody is on.
+_OFF = "time off"
 
 _QUERY = """
-    SELECT facility, department_id, department_name, time_zone, assignment_name, person_name, slot_date, start, stop,
-        start_utc, stop_utc, called, pager, cell_phone, phone, location, note, information
+    SELECT facility, department_id, department_name, time_zone, assignment_name, assignment_type, person_name,
+        slot_date, start, stop, start_utc, stop_utc, called, pager, cell_phone, phone, location, note, information
     FROM {records}
     ORDER BY facility NULLS LAST, department_name, department_id, slot_date, start_utc, called NULLS LAST,
         assignment_name, slot_id
@@ -53,6 +58,7 @@ class _Slot:
     department_name: str
     time_zone: str
     assignment_name: str
+    assignment_type: str
     person_name: str | None
     slot_date: Any
     start: datetime
@@ -68,7 +74,14 @@ class _Slot:
     information: str | None
 
     def is_on(self, now: datetime) -> bool:
-        return self.start_utc <= now < self.stop_utc
+        return self.start_utc <= now < self.stop_utc and self.assignment_type.strip().casefold() != _OFF
+
+    @property
+    def call_first(self) -> tuple[Any, ...]:
+        """Sorts by place; within a department those on call come first, in the order in which they are called."""
+        called = self.called is None, self.called
+        return (self.facility is None, self.facility, self.department_name, self.department_id,
+                self.assignment_type.strip().casefold() != "call", *called)  # fmt: skip
 
     @property
     def who(self) -> tuple[str | None, ...]:
@@ -77,7 +90,7 @@ class _Slot:
 
     @property
     def how(self) -> tuple[str | None, ...]:
-        return (self.pager, self.cell_phone, self.phone, self.location, self.note, self.information)
+        return (self.pager, self.cell_phone, self.phone, self.location, self.note)
 
 
 def write_workbook(records: Path, target: Path, as_of: datetime) -> int:
@@ -93,7 +106,7 @@ def write_workbook(records: Path, target: Path, as_of: datetime) -> int:
     with xlsxwriter.Workbook(str(target)) as book:
         book.set_properties({"title": "Schedule backup", "created": as_of.replace(tzinfo=None)})
         look = _Look.of(book)
-        on_now = [slot for slot in slots if slot.is_on(as_of)]
+        on_now = sorted((slot for slot in slots if slot.is_on(as_of)), key=lambda slot: slot.call_first)
         _sheet(
             book,
             look,
@@ -112,7 +125,7 @@ def write_workbook(records: Path, target: Path, as_of: datetime) -> int:
                 name=names.new(first.department_name),
                 title=f"{first.department_name}{place}: schedule as of {_stamp(as_of, first.time_zone)}",
                 columns=_OF_DEPARTMENT,
-                rows=((f"{slot.slot_date:%a %Y-%m-%d}", *slot.who, *slot.how) for slot in department),
+                rows=((f"{slot.slot_date:%a %Y-%m-%d}", *slot.who, *slot.how, slot.information) for slot in department),
             )
     return len(slots)
 
@@ -148,14 +161,17 @@ class _Look:
     title: Format
     heading: Format
     cell: Format
+    wrapped: Format
 
     @classmethod
     def of(cls, book: Workbook) -> _Look:
-        text = {"num_format": "@", "valign": "top"}
+        text = {"num_format": "@", "valign": "top", "font_size": 10}
+        line = {"bottom": 4, "bottom_color": "#B0B0B0"}
         return cls(
             book.add_format({"bold": True, "font_size": 14}),
-            book.add_format({**text, "bold": True, "bottom": 1, "bg_color": "#E8E8E8", "text_wrap": True}),
-            book.add_format({**text, "text_wrap": True, "bottom": 4, "bottom_color": "#B0B0B0"}),
+            book.add_format({**text, "bold": True, "bottom": 1, "bg_color": "#E8E8E8"}),
+            book.add_format({**text, **line, "shrink": True}),
+            book.add_format({**text, **line, "text_wrap": True}),
         )
 
 
@@ -175,11 +191,16 @@ def _sheet(
     sheet.write_string(0, 0, title, look.title)
     last = 2
     for last, row in enumerate(rows, start=3):
-        for place, text in enumerate(row):
+        lines = 1
+        for place, (text, (heading, width)) in enumerate(zip(row, columns, strict=True)):
+            wrapped = heading in _WRAPPED
+            look_of_cell = look.wrapped if wrapped else look.cell
             if text:
-                sheet.write_string(last, place, text[:_LONGEST_CELL], look.cell)
+                sheet.write_string(last, place, text[:_LONGEST_CELL], look_of_cell)
+                lines = max(lines, _lines(text, width)) if wrapped else lines
             else:
-                sheet.write_blank(last, place, None, look.cell)
+                sheet.write_blank(last, place, None, look_of_cell)
+        sheet.set_row(last, min(lines * _LINE_HEIGHT, _TALLEST))
     sheet.freeze_panes(3, 0)
     sheet.autofilter(2, 0, last, len(columns) - 1)
     sheet.set_landscape()
@@ -189,6 +210,11 @@ def _sheet(
     sheet.set_margins(left=0.4, right=0.4, top=0.5, bottom=0.6)
     # Excel takes "&" for the beginning of a code, and no more than 255 characters.
     sheet.set_footer(f"&L{title.replace('&', '&&')[:200]}&RPage &P of &N")
+
+
+def _lines(text: str, width: int) -> int:
+    """How many lines a wrapped text takes; no program measures that for a file that another one wrote."""
+    return sum(max(1, len(wrap(line, width))) for line in text.splitlines())
 
 
 class _SheetNames:

@@ -43,6 +43,7 @@ def record(slot_id: str, *, hours: float = -1, lasts: float = 12, **values: Any)
         "facility": "Main",
         "time_zone": zone,
         "assignment_name": "Primary Call",
+        "assignment_type": "Call",
         "person_name": "Ada Adams",
     }
     return {"key": slot_id, "slot_id": slot_id, "start_utc": start, "stop_utc": stop} | fields | values
@@ -84,15 +85,14 @@ def test_who_is_on_now_comes_first_with_how_to_reach_them(tmp_path: Path) -> Non
             "Person": "Ada Adams",
             "Starts": "Wed 03/04 09:05",
             "Ends": "Wed 03/04 21:05",
-            "Call order": "1",
+            "Order": "1",
             "Pager": "555-0100",
             "Mobile": "+1 555 0101",
             "Phone": None,
             "Location": "T3",
             "Note": "In clinic.",
-            "Information": None,
         },
-        dict.fromkeys(("Call order", "Pager", "Mobile", "Phone", "Location", "Note", "Information"))
+        dict.fromkeys(("Order", "Pager", "Mobile", "Phone", "Location", "Note"))
         | {
             "Facility": "Main",
             "Department": "Cardiology",
@@ -102,6 +102,30 @@ def test_who_is_on_now_comes_first_with_how_to_reach_them(tmp_path: Path) -> Non
             "Ends": "Wed 03/04 11:05",
         },
     ]
+
+
+def test_of_a_department_those_on_call_are_named_first_and_nobody_who_is_off(tmp_path: Path) -> None:
+    shift = {"assignment_type": "Shift", "assignment_name": "Days"}
+    book = book_of(
+        tmp_path,
+        record("S1", hours=-3, **shift),
+        record("S2", called=2),
+        record("S3", called=1),
+        record("S4"),
+        record("S5", assignment_type="Time Off", assignment_name="Vacation"),
+    )
+    on_now = [(row["Assignment"], row["Order"]) for row in rows(book[ON_NOW])]
+    assert on_now == [("Primary Call", "1"), ("Primary Call", "2"), ("Primary Call", None), ("Days", None)]
+    assert "Vacation" in {row["Assignment"] for row in rows(book["Cardiology"])}
+
+
+def test_rows_are_as_high_as_what_is_wrapped_in_them(tmp_path: Path) -> None:
+    book = book_of(
+        tmp_path, record("S1", hours=-2, note="one"), record("S2", hours=-1, note="one\ntwo\n" + "word " * 20)
+    )
+    sheet = book["Cardiology"]
+    one, many = (sheet.row_dimensions[row].height for row in (4, 5))
+    assert many >= 5 * one
 
 
 def test_each_department_has_a_sheet_with_the_moment_of_its_data_on_its_own_clock(tmp_path: Path) -> None:
