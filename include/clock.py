@@ -7,7 +7,7 @@ must not come here.
 from __future__ import annotations
 
 import os
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 from include.errors import ConfigurationError
@@ -38,6 +38,14 @@ def business_now() -> datetime:
 def business_date(now: datetime, zone: str) -> date:
     """The calendar date at ``now`` in the IANA zone ``zone``."""
     return now.astimezone(ZoneInfo(zone)).date()
+
+
+def first_instant(day: date, zone: str) -> datetime:
+    """When a calendar day begins in the IANA zone ``zone``, in UTC, also where clocks change at midnight.
+
+    Of two midnights it is the first; where there is none, the moment at which it is skipped.
+    """
+    return datetime.combine(day, time(0), ZoneInfo(zone)).astimezone(UTC)  # a gap is told by the offset before it
 
 
 def business_time(moment: datetime) -> datetime:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter
 
 from include.errors import ConfigurationError, StateDamaged
 from include.mappings.schema import Destination, FeedMapping, Layout, Limits, Recipients, Strict, Window
 from include.mappings.schemas import schema_for
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 Part = TypeVar("Part", bound=Strict)
 
@@ -58,14 +61,19 @@ def version_of(frozen: bytes) -> str:
     return hashlib.sha256(frozen).hexdigest()
 
 
-def layout_version(frozen: bytes) -> str:
+def layout_version(frozen: bytes, settings: Collection[str] = ()) -> str:
     """A hash of how the files of a frozen mapping look; equal layouts have equal hashes, also in another release.
+
+    ``settings``: those that say how further files look.
 
     Raises:
         StateDamaged: the bytes are not a frozen mapping.
     """
     try:
-        layout = json.loads(frozen)["layout"]
+        parts = json.loads(frozen)
+        layout = parts["layout"]
+        if settings:
+            layout = [layout, {name: parts["settings"][name] for name in settings}]
     except (ValueError, KeyError, TypeError):
         raise StateDamaged("A frozen mapping cannot be read.", next_step="restore the artifacts") from None
     return hashlib.sha256(json.dumps(_filled(layout), sort_keys=True).encode()).hexdigest()

@@ -22,7 +22,7 @@ from include.mappings.frozen import freeze, version_of
 from include.mappings.reading import Reading, is_feed_name, read_feed
 from include.mappings.schema import FeedMapping, Recipients
 from include.mappings.schemas import schema_for, slugs
-from include.mappings.tables import Table, read_table, read_words, validity_faults
+from include.mappings.tables import Table, read_table, read_words, repeated_keys, validity_faults
 from include.mappings.wording import nearest
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def _load(folder: Path, feed: str) -> _Loaded:
         if path.is_file():
             required = tuple(name for name, field in model.model_fields.items() if field.is_required())
             side = read_table(path, model, required)
-            loaded.faults += side.faults
+            loaded.faults += [*side.faults, *repeated_keys(path.name, side, schema.side_keys.get(suffix, ()))]
             side_tables[suffix] = side.rows
         else:
             loaded.faults.append(Fault(path.name, None, None, f"is missing: it is the feed's {suffix} table"))

@@ -27,7 +27,7 @@ from include.mappings.yaml_lines import Document, read_yaml
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from include.mappings.schema import KeyPath, MappingSchema
+    from include.mappings.schema import KeyPath, Layout, MappingSchema
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -163,8 +163,9 @@ def _check(reading: Reading, file: FeedFile, mapping: FeedMapping, schema: Mappi
     for key in (key for key, is_unused in unused.items() if is_unused):
         reading.fault((key,), f"{key!r} is not used by {schema.slug}; remove it")
     if mapping.layout is not None and not unused["layout"]:
-        _check_layout(reading, mapping, schema)
+        _check_layout(reading, mapping.layout, schema, ("layout",))
     _check_names(reading, mapping.destination, schema)
+    _check_parts(reading, mapping, schema)
     for setting in schema.list_files:
         name = getattr(mapping.settings, setting)
         if name is not None:
@@ -196,12 +197,26 @@ def _check_names(reading: Reading, destination: Destination, schema: MappingSche
         reading.fault(("destination", "done_suffix"), f"'destination.done_suffix' {wrong}")
 
 
-def _check_layout(reading: Reading, mapping: FeedMapping, schema: MappingSchema) -> None:
-    if mapping.layout is None:
-        return
-    times = Counter(column.header for column in mapping.layout.columns) if mapping.layout.header else Counter()
-    for place, column in enumerate(mapping.layout.columns):
-        path = ("layout", "columns", place)
+def _check_parts(reading: Reading, mapping: FeedMapping, schema: MappingSchema) -> None:
+    """The files beside the one that ``destination.file_name`` and ``layout`` describe."""
+    taken = {mapping.destination.file_name, f"{mapping.destination.file_name}{mapping.destination.done_suffix or ''}"}
+    for part in schema.parts(mapping) if schema.parts else ():
+        if part.within == ():
+            continue
+        _check_layout(reading, part.layout, schema, part.within)
+        replaces = mapping.destination.publish != "rename"
+        wrong = check_file_name(part.file_name, pay_periods=schema.pay_periods, unique=False, replaces=replaces)
+        if wrong is None and part.file_name in taken:
+            wrong = "is the name of another file, or of its marker"
+        if wrong is not None:
+            path = (*part.within, "file_name")
+            reading.fault(path, f"'{'.'.join(map(str, path))}' {wrong}")
+
+
+def _check_layout(reading: Reading, layout: Layout, schema: MappingSchema, within: KeyPath) -> None:
+    times = Counter(column.header for column in layout.columns) if layout.header else Counter()
+    for place, column in enumerate(layout.columns):
+        path = (*within, "columns", place)
         if column.field not in schema.record:
             near = nearest(column.field, schema.record)
             reading.fault((*path, "field"), f"unknown field {column.field!r} of {schema.slug}: {near}")

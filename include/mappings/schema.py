@@ -216,6 +216,21 @@ class RecordField:
 
 
 @dataclass(frozen=True, slots=True)
+class FilePart:
+    """One of several files of a delivery: the records whose ``field`` is ``value``.
+
+    ``file_name`` is a template, as ``destination.file_name``. ``within`` is where the mapping says how it is called and
+    looks (keys ``file_name`` and ``columns``); empty for the one that ``destination`` and ``layout`` describe.
+    """
+
+    field: str
+    value: str
+    file_name: str
+    layout: Layout
+    within: KeyPath
+
+
+@dataclass(frozen=True, slots=True)
 class MappingSchema:
     """Everything a mapping of one integration may say, with the documented default of each.
 
@@ -228,6 +243,10 @@ class MappingSchema:
     as ``FeedMapping.lists[setting]``. ``check`` finds what single keys cannot show: parts of the layout and settings
     that contradict each other (it sees the mapping before its tables are read). ``advise`` says what is allowed but
     probably not meant.
+
+    ``side_keys``: columns of a side table that no two of its rows may share. ``parts``: the files of a delivery, where
+    they are more than the one that ``destination.file_name`` and ``layout`` describe; ``layout_settings`` names the
+    settings that say how they look.
     """
 
     slug: str
@@ -243,8 +262,10 @@ class MappingSchema:
     required: tuple[str, ...] = ()
     several_rows_per_assignment: bool = False
     target: tuple[str, ...] = ()
+    several_records_per_slot: bool = False  # a slot may be one record for each of its days
     settings: type[Strict] = NoSettings
     side_tables: Mapping[str, type[Strict]] = field(default_factory=dict)  # suffix -> row, e.g. "matrix"
+    side_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     missing_id: Literal["id_missing", "opted_out"] = "id_missing"
     limits: Limits = field(default_factory=Limits)
     delivers_slots: bool = True  # `departments` is refused otherwise
@@ -257,6 +278,8 @@ class MappingSchema:
     fixed_layout: bool = False  # the layout is a format of its own: a mapping has no say in it, and no guard watches it
     aligned_periods: bool = False  # schedule periods must begin and end with the pay periods
     unique_file_names: bool = False  # every file must have a name of its own: `{seq}` must stand in it
+    parts: Callable[[FeedMapping], Iterable[FilePart]] | None = None
+    layout_settings: tuple[str, ...] = ()
     check: Callable[[FeedMapping], Iterable[tuple[KeyPath, str]]] | None = None
     advise: Callable[[FeedMapping], Iterable[str]] | None = None
 

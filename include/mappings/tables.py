@@ -84,6 +84,15 @@ def read_words(path: Path, column: str) -> tuple[frozenset[str], tuple[Fault, ..
     return frozenset(cells[0] for _, cells in records[1:]), faults
 
 
+def repeated_keys(name: str, table: Table[Row], columns: tuple[str, ...]) -> Iterator[Fault]:
+    """Rows that have the same cells in all of ``columns``: nobody could tell which of them counts."""
+    seen: dict[tuple[object, ...], int] = {}
+    for line, row in zip(table.lines, table.rows, strict=True):
+        key = tuple(getattr(row, column) for column in columns)
+        if columns and seen.setdefault(key, line) != line:
+            yield Fault(name, line, columns[0], f"line {seen[key]} has the same {', '.join(columns)}")
+
+
 def validity_faults(name: str, table: Table[AssignmentRow], schema: MappingSchema) -> Iterator[Fault]:
     """Dates that end before they begin, and rows of one assignment that are valid on the same day.
 

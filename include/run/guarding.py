@@ -192,7 +192,7 @@ class Guarding:
 
     def _layout(self, mapping_version: str) -> str:
         with self.services.artifacts.open(mapping_version) as frozen:
-            return layout_version(frozen.read())
+            return layout_version(frozen.read(), schema_for(self.mapping.integration).layout_settings)
 
 
 _SAID = {

@@ -13,6 +13,7 @@ from include.mappings.file_names import file_name
 from include.mappings.schemas import schema_for
 from include.render.changes import change_files
 from include.render.csv import render_csv
+from include.render.parts import records_where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from include.integration import Integration
     from include.ledger.records import Claim
-    from include.mappings.schema import FeedMapping
+    from include.mappings.schema import FeedMapping, Layout, MappingSchema
     from include.run.handed import Extracted
     from include.run.services import Services
 
@@ -90,12 +91,16 @@ def temp_name(final: str, claim: Claim) -> str:
 def _parts(
     integration: Integration, mapping: FeedMapping, extracted: Extracted, wanted: Path, delta: Path | None, folder: Path
 ) -> Iterator[_Part]:
-    template = mapping.destination.file_name or ""
-    if not isinstance(integration.way, Changes):
-        yield _Part(template, partial(_write_csv, wanted, mapping))
+    template, schema = mapping.destination.file_name or "", schema_for(mapping.integration)
+    if schema.parts is not None:
+        for number, part in enumerate(schema.parts(mapping)):
+            records = records_where(wanted, part.field, part.value, folder / f"part.{number}.parquet")
+            yield _Part(part.file_name, partial(_write_csv, records, schema, part.layout))
+    elif not isinstance(integration.way, Changes):
+        yield _Part(template, partial(_write_csv, wanted, schema, mapping.layout))
     elif delta is not None:
         for name, records in change_files(delta, mapping.settings, template, folder):
-            yield _Part(name, partial(_write_csv, records, mapping))
+            yield _Part(name, partial(_write_csv, records, schema, mapping.layout))
     destination = integration.destination
     if isinstance(destination, Sftp) and destination.companion is not None:
         companion = destination.companion
@@ -103,7 +108,7 @@ def _parts(
         yield _Part(name, lambda target: companion.render(wanted, target, extracted.as_of))
 
 
-def _write_csv(records: Path, mapping: FeedMapping, target: Path) -> int:
-    if mapping.layout is None:
-        raise ConfigurationError(f"Feed {mapping.feed} has no file layout.", next_step="give its mapping a `layout`")
-    return render_csv(records, schema_for(mapping.integration).record, mapping.layout, target).rows
+def _write_csv(records: Path, schema: MappingSchema, layout: Layout | None, target: Path) -> int:
+    if layout is None:
+        raise ConfigurationError(f"{schema.slug} has no file layout.", next_step="give the feed's mapping a `layout`")
+    return render_csv(records, schema.record, layout, target).rows

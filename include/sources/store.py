@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfoNotFoundError
 
-from include.clock import business_date
+from include.clock import business_date, first_instant
 from include.effects import effect
 from include.errors import ConfigurationError, DataRejected
 from include.frames import ASSIGNMENT_COLUMNS, DATE_COLUMNS, PEOPLE_COLUMNS, SLOT_COLUMNS, SlotExtract
@@ -17,7 +17,7 @@ from include.sources.parquet import copy_to_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from datetime import date
+    from datetime import datetime
     from pathlib import Path
 
     import pandas as pd
@@ -263,12 +263,8 @@ def window_bounds(zone: str, past_days: int, future_days: int, now: datetime) ->
         raise DataRejected(
             "A department's time zone is unknown here.", next_step="correct the department, or update package tzdata"
         ) from None
-    return _midnight(today - timedelta(days=past_days), zone), _midnight(today + timedelta(days=future_days + 1), zone)
-
-
-def _midnight(day: date, zone: str) -> datetime:
-    # Of two midnights the first; where there is none, the old offset leads to the moment at which it is skipped.
-    return datetime.combine(day, time(0), ZoneInfo(zone)).astimezone(UTC)
+    begin, end = today - timedelta(days=past_days), today + timedelta(days=future_days + 1)
+    return first_instant(begin, zone), first_instant(end, zone)
 
 
 def _add(counter: Counter[str], column: pa.ChunkedArray) -> None:

@@ -166,8 +166,9 @@ def _slots_of(lines: Lines, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def records(schema: MappingSchema, included: Lines, fields: Mapping[str, Any]) -> pd.DataFrame:
     """Put together what the partner should hold, ordered by key.
 
-    ``fields``: the record's fields by name, one entry per line. Columns of the answer: ``key``, ``slot_id``,
-    ``start_utc``, ``stop_utc``, then the fields in the schema's order.
+    ``fields``: the record's fields by name, one entry per line; beside them ``start_utc`` and ``stop_utc`` where
+    records are about parts of their slots. Columns of the answer: ``key``, ``slot_id``, ``start_utc``, ``stop_utc``,
+    then the fields in the schema's order.
     """
     import pandas as pd
 
@@ -175,8 +176,8 @@ def records(schema: MappingSchema, included: Lines, fields: Mapping[str, Any]) -
         {
             "key": record_key(*(fields[name] for name in schema.key)),
             "slot_id": included.slot("slot_id"),
-            "start_utc": included.slot("start_utc"),
-            "stop_utc": included.slot("stop_utc"),
+            "start_utc": fields.get("start_utc", included.slot("start_utc")),
+            "stop_utc": fields.get("stop_utc", included.slot("stop_utc")),
             **{name: fields[name] for name in schema.record if name in fields},
         }
     )

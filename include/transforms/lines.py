@@ -53,11 +53,11 @@ class Lines:
     def __len__(self) -> int:
         return len(self.slot_places)
 
-    def only(self, keep: NDArray[np.bool_]) -> Lines:
-        """Keep the lines of the mask ``keep``."""
+    def only(self, keep: NDArray[np.bool_] | Places) -> Lines:
+        """Keep the lines of the mask ``keep``, or those at its places, as often as they stand there."""
         return replace(
             self,
-            mapping_reason=self.mapping_reason[keep].reset_index(drop=True),
+            mapping_reason=self.mapping_reason.iloc[keep].reset_index(drop=True),
             slot_places=self.slot_places[keep],
             person_places=self.person_places[keep],
             assignment_places=self.assignment_places[keep],

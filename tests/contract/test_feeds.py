@@ -27,7 +27,7 @@ from include.schedule.demo import write_demo_hospital
 from include.schedule.importing import import_files
 from include.settings import PROJECT_ROOT
 from tests.contract.partner import Accepting
-from tests.support.declarations import dag_files, declared
+from tests.support.declarations import dag_files, declared, files_of_a_delivery
 from tests.support.people import leaks, personal
 from tests.support.sftp_servers import SftpServer, sandbox
 from tests.support.small_hospital import NOW
@@ -60,11 +60,6 @@ class Runs:
         """As declared; a partner that takes records is replaced by one that takes everything and keeps count."""
         whole = declared(load_feed(MAPPINGS, feed).integration)
         return whole if isinstance(whole.destination, Sftp) else replace(whole, destination=self.rows)
-
-    def has_companion(self, feed: str) -> bool:
-        """Whether each delivery of the feed is two files."""
-        destination = self.integration(feed).destination
-        return isinstance(destination, Sftp) and destination.companion is not None
 
     def run(self, feed: str, run_id: str) -> tuple[Decided, Receipt]:
         """The four steps as the tasks do them: what one hands to the next has been through JSON, and is kept here."""
@@ -173,7 +168,7 @@ def test_a_second_run_delivers_nothing_twice(twice):
         assert set(second) == ({"update"} if way.refresh == "all" else set())
         assert len(second) == (len(first) if way.refresh == "all" else 0)
         return
-    assert len(before) == 1 + twice.demo.has_companion(twice.feed)
+    assert len(before) == files_of_a_delivery(twice.feed)
     assert after == before
     assert twice.receipts[1].state == ("unchanged" if isinstance(way, Changes) else "delivered")
     assert bool(twice.receipts[1].sent.files) is not isinstance(way, Changes)
@@ -241,4 +236,4 @@ def test_an_empty_store_is_no_error(feed, database, partner_server, tmp_path):
     header = layout.delimiter.join(column.header for column in layout.columns) + line_end
     digests = [*runs.files(feed).values()]
     assert hashlib.sha256(header.encode()).hexdigest() in digests
-    assert len(digests) == 1 + runs.has_companion(feed)
+    assert len(digests) == files_of_a_delivery(feed)

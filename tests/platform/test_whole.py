@@ -33,7 +33,7 @@ from include.integration import Changes
 from include.platform.airflow_api import AirflowApi
 from include.run.explain import explain_slot
 from include.settings import PROJECT_ROOT
-from tests.support.declarations import declared
+from tests.support.declarations import declared, files_of_a_delivery
 from tests.support.exchange import exported
 from tests.support.receiver import KronosReceiver
 from tests.support.whole_platform import START_SECONDS, WholePlatform, environment, make_run_command, wait_until
@@ -48,7 +48,7 @@ pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900), pytest.mark.xdist_g
 NOW = "2026-03-04T15:00:00+00:00"  # in the pay period of 1 to 14 March; the clocks go forward on the 8th
 ON_CALL, SECOND, KRONOS = "epic_on_call_finder", "night_call", "kronos_workforce_dimensions"
 WAREHOUSE, OPTIME, RESIDENTS = "enterprise_data_warehouse", "epic_optime", "new_innovations"
-CENTRAL, BACKUP = "kronos_workforce_central", "schedule_backup"
+CENTRAL, WORKDAY = "kronos_workforce_central", "workday"
 BROKEN = "epic_on_call_finder_east"  # so broken that only its name says whose Dag it is
 SHIPPED = [file.stem for file in sorted((PROJECT_ROOT / "include" / "mappings").glob("*.yaml"))]
 FOLDERS = {feed: feed for feed in SHIPPED} | {SECOND: "night_finder_files"}
@@ -122,7 +122,7 @@ def test_summary_rows_have_their_keys_and_their_counts_sum(platform):
         assert row["dag_id"] == row["feed"] == feed
         assert row["extracted"] == sum(row[name] for name in COUNTS[1:])
         assert all((platform.var / name).is_file() for name in row["artifacts"])
-        assert len(row["artifacts"]) == (0 if feed == BROKEN else 2 if feed == BACKUP else 1)
+        assert len(row["artifacts"]) == (files_of_a_delivery(feed) if feed in SHIPPED else feed != BROKEN)
 
 
 def test_a_broken_mapping_fails_its_own_feed_and_says_where(platform):
@@ -304,6 +304,8 @@ def test_support_staff_has_a_mail_about_each_thing_that_must_be_mended(platform)
         (CENTRAL, "mapping", admins),
         (OPTIME, "id_matching", admins),
         (RESIDENTS, "id_matching", admins),
+        (WORKDAY, "id_matching", admins),
+        (WORKDAY, "mapping", admins),
         (BROKEN, "mapping", nobody_else),
     }
     wait_until(lambda: len(platform.mails()) >= len(expected), 30, "the mails of the first round")

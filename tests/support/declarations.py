@@ -12,6 +12,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
+from include.integration import Sftp
+from include.mappings.loader import load_feed
+from include.mappings.schemas import schema_for
 from include.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -38,6 +41,14 @@ def slot_integrations() -> list[str]:
 def declared(slug: str) -> Integration:
     """The integration that ``dags/<slug>.py`` hands to ``publish_dags``."""
     return declaration_in(dag_files()[slug])
+
+
+def files_of_a_delivery(slug: str) -> int:
+    """How many files each delivery of an integration is, as it ships."""
+    schema, destination = schema_for(slug), declared(slug).destination
+    mapping = load_feed(PROJECT_ROOT / "include" / "mappings", slug)
+    parts = len(list(schema.parts(mapping))) if schema.parts else 1
+    return parts + (isinstance(destination, Sftp) and destination.companion is not None)
 
 
 def declaration_in(file: Path) -> Integration:

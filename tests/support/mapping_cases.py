@@ -34,12 +34,14 @@ class SettingCase:
 
     ``key``: the setting, the side table's suffix, or a key of every feed. ``expected``: the cells of the record that
     change, all others staying, or the reason for which the slot is left out. ``files``: what stands beside the YAML.
+    ``row``: what the row of the assignment table says otherwise, before and after.
     """
 
     key: str
     yaml: str
     expected: Cells | str
     files: dict[str, str] = field(default_factory=dict)
+    row: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Golden pairs: small inputs that a person can read, and the exact bytes and decisions that must come out.
 
 A case is a folder ``tests/golden/<slug>/<case>/`` with ``slots.csv people.csv assignments.csv``, the feed's own mapping
-files, and the answers ``expected.csv`` (the file that the partner gets) and ``decisions.csv``. Its mapping says at its
-top what it is about. ``make golden`` writes the answers anew: read the difference before you commit it.
+files, and the answers ``expected.csv`` (the file that the partner gets; a second one is ``expected.2.csv``) and
+``decisions.csv``. Its mapping says at its top what it is about. ``make golden`` writes the answers anew: read the
+difference before you commit it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from include.plan.diff import diff
 from include.plan.snapshot import write_snapshot
 from include.render.changes import change_files
 from include.render.csv import render_csv
+from include.render.parts import records_where
 from tests.support.declarations import declared, slot_integrations
 from tests.support.extracts import read_case
 
@@ -36,7 +38,7 @@ def test_the_file_and_the_decisions_are_as_written_down(case: Path, tmp_path: Pa
     folder, slug = GOLDEN / case, case.parts[0]
     extract, mapping = read_case(folder, slug)
     result = declared(slug).transform(extract, mapping, verdict(extract, mapping))
-    for name, found in (("expected.csv", rendered(result, mapping, tmp_path)), ("decisions.csv", decided(result))):
+    for name, found in (rendered(result, mapping, tmp_path) | {"decisions.csv": decided(result)}).items():
         if WRITE:
             (folder / name).write_bytes(found)
         assert found == (folder / name).read_bytes()
@@ -46,9 +48,10 @@ def test_every_integration_has_golden_cases() -> None:
     assert {case.parts[0] for case in CASES} == set(slot_integrations())
 
 
-def rendered(result: Transformed, mapping: FeedMapping, folder: Path) -> bytes:
-    """The bytes of the file; for a feed of changes, of its first one."""
-    fields = schema_for(mapping.integration).record
+def rendered(result: Transformed, mapping: FeedMapping, folder: Path) -> dict[str, bytes]:
+    """The bytes of each file; for a feed of changes, of its first one."""
+    schema = schema_for(mapping.integration)
+    fields = schema.record
     records, file = folder / "snapshot.parquet", folder / "file.csv"
     write_snapshot(result.records, fields, records)
     if "action" in fields:
@@ -56,8 +59,19 @@ def rendered(result: Transformed, mapping: FeedMapping, folder: Path) -> bytes:
         diff(None, records, delta)
         records = next((file for _, file in change_files(delta, mapping.settings, "", folder)), delta)
     assert mapping.layout is not None
-    render_csv(records, fields, mapping.layout, file)
-    return file.read_bytes()
+    files = {}
+    parts = (
+        [
+            (records_where(records, part.field, part.value, folder / f"{part.value}.parquet"), part.layout)
+            for part in schema.parts(mapping)
+        ]
+        if schema.parts
+        else [(records, mapping.layout)]
+    )
+    for number, (of_part, layout) in enumerate(parts, start=1):
+        render_csv(of_part, fields, layout, file)
+        files["expected.csv" if number == 1 else f"expected.{number}.csv"] = file.read_bytes()
+    return files
 
 
 def decided(result: Transformed) -> bytes:

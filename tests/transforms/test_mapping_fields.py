@@ -60,11 +60,13 @@ def test_a_field_changes_its_cells_and_no_others(slug: str, case: FieldCase, tmp
 
 @pytest.mark.parametrize(("slug", "case"), [(slug, case) for slug in SLUGS for case in mapping_cases(slug).settings])
 def test_a_setting_changes_its_cells_and_no_others(slug: str, case: SettingCase, tmp_path: Path) -> None:
-    after = loaded(tmp_path / "after", slug, mapping_cases(slug).row, case.yaml, case.files)
+    row = mapping_cases(slug).row | case.row
+    after = loaded(tmp_path / "after", slug, row, case.yaml, case.files)
     if isinstance(case.expected, str):
         assert transformed(after).decisions["reason"].tolist() == [case.expected]
     else:
-        assert difference(record(unchanged(tmp_path, slug)), record(after)) == case.expected
+        before = loaded(tmp_path / "before", slug, row)
+        assert difference(record(before), record(after)) == case.expected
 
 
 @pytest.mark.parametrize("slug", SLUGS)
@@ -73,7 +75,7 @@ def test_every_column_and_every_setting_has_a_case_in_which_it_changes_something
     columns = set(schema.table.model_fields) - set(AssignmentRow.model_fields) if schema.table else set()
     assert set(cases.row) == columns
     assert {case.field for case in cases.fields if case.cells} == columns
-    settings = set(schema.settings.model_fields) | set(schema.side_tables)
+    settings = (set(schema.settings.model_fields) | set(schema.side_tables)) - set(schema.layout_settings)
     destination = declared(slug).destination
     if isinstance(destination, Sftp) and destination.companion:
         settings.remove(destination.companion.name_setting)  # tests/delivery/test_backup.py

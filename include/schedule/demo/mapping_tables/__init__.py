@@ -16,6 +16,7 @@ from include.schedule.demo.mapping_tables import (
     kronos_workforce_central,
     kronos_workforce_dimensions,
     new_innovations,
+    workday,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _TABLES = (
     kronos_workforce_central,
     kronos_workforce_dimensions,
     new_innovations,
+    workday,
 )
 
 
@@ -40,6 +42,7 @@ def write_mapping_tables(folder: Path) -> None:
         _write(folder / f"{module.__name__.rpartition('.')[2]}.csv", module.COLUMNS, module.rows())
     matrix = kronos_workforce_central.matrix()
     _write(folder / "kronos_workforce_central.matrix.csv", kronos_workforce_central.MATRIX_COLUMNS, matrix)
+    _write(folder / "workday.positions.csv", workday.POSITION_COLUMNS, workday.positions())
     comments = sorted({row["comment"] for row in kronos_workforce_dimensions.rows() if row.get("comment")})
     _write(folder / "kronos_workforce_dimensions.comments.csv", ("comment",), [{"comment": each} for each in comments])
 
