@@ -78,6 +78,12 @@ class ImportRejected(InputFaults):
     summary = "The import was refused"
 
 
+class ResultsUnreadable(InputFaults):
+    """Mend the mapping's `results`, or the partner's files: what it took and what it refused cannot be read."""
+
+    summary = "The partner's result files cannot be read"
+
+
 class ConfigurationError(CallboardError):
     """Mend a setting, a connection or the environment. Trying again changes nothing."""
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from include.mappings.feed_file import FeedFile
 from include.mappings.loader import feeds
+from include.mappings.results import ResultFiles
 from include.mappings.schema import Column, Destination, Layout, Limits, Recipients, Strict, Window
 from include.mappings.schemas import schema_for, slugs
 from include.schedule.files import FILES
@@ -70,7 +71,7 @@ def integrations_page() -> str:
 def mappings_page() -> str:
     """The whole of docs/mappings.md."""
     parts = [_MAPPINGS_PAGE]
-    for model in (FeedFile, Window, Destination, Recipients, Limits, Layout, Column):
+    for model in (FeedFile, Window, Destination, Recipients, Limits, Layout, Column, ResultFiles):
         title = "`<feed>.yaml`" if model is FeedFile else f"`{_key_of(model)}`"
         meanings = _meanings(model)
         rows = [
@@ -162,7 +163,7 @@ def _mapping_section(schema: MappingSchema) -> str:
 
 
 def _key_of(model: type[Strict]) -> str:
-    return "layout.columns" if model is Column else model.__name__.lower()
+    return {Column: "layout.columns", ResultFiles: "results"}.get(model, model.__name__.lower())
 
 
 def _meanings(model: type[Strict]) -> dict[str, str]:

@@ -60,6 +60,12 @@ class FileSession(Protocol):
     def sha256(self, name: str) -> str | None:
         """Read a file back and hash it (hex). ``None``: the partner said "no such file"."""
 
+    def download(self, name: str, local: Path, *, most_bytes: int) -> str | None:
+        """Read a file into ``local``, and answer its SHA-256 (hex).
+
+        ``None``: the partner said "no such file", or it is longer than ``most_bytes``; then not all of it was read.
+        """
+
     def publish(self, temp: str, final: str, *, replace: bool) -> bool:
         """Rename in one step: readers see the old file or the whole new one.
 

@@ -123,6 +123,23 @@ class SftpSession(SftpRequests):
             raise self._refusal("reading", path, no) from no
         return digest.hexdigest()
 
+    def download(self, name: str, local: Path, *, most_bytes: int) -> str | None:
+        """Read a file into ``local``; its SHA-256, or ``None`` if it is not there or too long."""
+        path, digest, size = self._path(name), hashlib.sha256(), 0
+        try:
+            with local.open("wb") as target, closing(self._content(path)) as content:
+                for chunk in content:
+                    size += len(chunk)
+                    if size > most_bytes:
+                        return None
+                    digest.update(chunk)
+                    target.write(chunk)
+        except wire.SftpStatus as no:
+            if no.code == wire.NO_SUCH_FILE:
+                return None
+            raise self._refusal("reading", path, no) from no
+        return digest.hexdigest()
+
     def publish(self, temp: str, final: str, *, replace: bool) -> bool:
         """Rename in one step; ``False`` if ``final`` exists and may not be replaced."""
         source, target = self._path(temp), self._path(final)

@@ -88,6 +88,13 @@ def last_committed(connection: Connection, stream: str) -> Delivery | None:
     return found[0] if found else None
 
 
+def committed_as(connection: Connection, stream: str, seq: int) -> Delivery | None:
+    """The delivery of a number that the partner has got; the last one, where it was sent again."""
+    where = "stream = :stream AND seq = :seq AND state = 'COMMITTED'"
+    found = _select(connection, where, "ORDER BY delivery_id DESC LIMIT 1", stream=stream, seq=seq)
+    return found[0] if found else None
+
+
 def history(connection: Connection, feed: str, limit: int) -> Sequence[Delivery]:
     """The newest deliveries of a feed in all its environments, newest first."""
     return _select(
@@ -125,10 +132,11 @@ def _insert(
         text(
             """
             INSERT INTO delivery (stream, seq, kind, epoch, state, fence, run_id, mapping_version, base_snapshot,
-                                  snapshot, adds, updates, deletes, destination, guards, withheld, reason)
+                                  held_snapshot, snapshot, adds, updates, deletes, destination, guards, withheld,
+                                  reason)
             VALUES (:stream, :seq, :kind, :epoch, :state, :fence, :run_id, :mapping_version, :base_snapshot,
-                    :snapshot, :adds, :updates, :deletes, CAST(:destination AS jsonb), CAST(:guards AS jsonb),
-                    :withheld, :reason)
+                    :held_snapshot, :snapshot, :adds, :updates, :deletes, CAST(:destination AS jsonb),
+                    CAST(:guards AS jsonb), :withheld, :reason)
             RETURNING delivery_id
             """
         ),
@@ -145,6 +153,7 @@ def _insert(
             "run_id": claim.run_id,
             "mapping_version": new.mapping_version,
             "base_snapshot": new.base_snapshot,
+            "held_snapshot": new.held_snapshot,
             "snapshot": new.snapshot,
             "adds": new.adds,
             "updates": new.updates,

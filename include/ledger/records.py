@@ -67,7 +67,8 @@ class NewDelivery:
     """A delivery about to be recorded. ``destination`` (connection, folder, publish) is frozen with the bytes.
 
     ``guards`` (each with ``guard``, ``measured``, ``limit``): those that stopped it, or would have without an approval.
-    ``withheld``: how many deletes were left out of it, because only adds and updates were approved.
+    ``withheld``: how many deletes were left out of it, because only adds and updates were approved. ``held_snapshot``:
+    what the partner held before it, where that is not ``base_snapshot``: without what it had refused.
     """
 
     seq: int
@@ -83,6 +84,7 @@ class NewDelivery:
     files: tuple[PayloadFile, ...]
     guards: tuple[Mapping[str, Any], ...] = ()
     withheld: int = 0
+    held_snapshot: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

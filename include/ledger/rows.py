@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: In place of a hash where it is not known what exactly the partner holds: the next plan repeats the record.
 UNKNOWN = "unknown"
+#: In place of the hash of a record where a delete was refused.
+DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,11 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """One record that the partner refused, how often it was offered as it is, and since when (UTC) it is refused."""
+    """One record that the partner refused, how often it was offered as it is, and since when (UTC) it is refused.
+
+    ``record_sha256`` is :data:`DELETED` where it refused to let go of a record. ``held_snapshot``: where to find what a
+    partner of files holds under that key instead.
+    """
 
     key: str
     slot_id: str
@@ -66,6 +72,7 @@ class Refused:
     reason: str
     attempts: int
     first_at: datetime
+    held_snapshot: str | None = None
 
 
 def acknowledged(connection: Connection, stream: str) -> Iterator[Acknowledged]:
@@ -148,8 +155,19 @@ def expire(connection: Connection, claim: Claim, keys: Collection[str]) -> None:
     _drop(connection, claim, keys)
 
 
-def refuse(connection: Connection, claim: Claim, *, key: str, slot_id: str, record_sha256: str, reason: str) -> None:
+def refuse(
+    connection: Connection,
+    claim: Claim,
+    *,
+    key: str,
+    slot_id: str,
+    record_sha256: str,
+    reason: str,
+    held_snapshot: str | None = None,
+) -> None:
     """The partner refused this record; it goes again once it has changed.
+
+    ``held_snapshot``: see :class:`Refused`.
 
     Raises:
         FencedOut: a newer run has claimed the stream.
@@ -158,10 +176,11 @@ def refuse(connection: Connection, claim: Claim, *, key: str, slot_id: str, reco
     connection.execute(
         text(
             """
-            INSERT INTO refusal AS r (stream, key, slot_id, record_sha256, reason)
-            VALUES (:stream, :key, :slot_id, :record_sha256, :reason)
+            INSERT INTO refusal AS r (stream, key, slot_id, record_sha256, reason, held_snapshot)
+            VALUES (:stream, :key, :slot_id, :record_sha256, :reason, :held_snapshot)
             ON CONFLICT (stream, key) DO UPDATE
             SET slot_id = :slot_id, record_sha256 = :record_sha256, reason = :reason, last_at = now(),
+                held_snapshot = :held_snapshot,
                 attempts = CASE WHEN r.record_sha256 = :record_sha256 THEN r.attempts + 1 ELSE 1 END
             """
         ),
@@ -171,6 +190,7 @@ def refuse(connection: Connection, claim: Claim, *, key: str, slot_id: str, reco
             "slot_id": slot_id,
             "record_sha256": record_sha256,
             "reason": reason,
+            "held_snapshot": held_snapshot,
         },
     )
     _answered(connection, claim, key, refusal_too=False)
@@ -232,13 +252,26 @@ def refusals(connection: Connection, stream: str) -> list[Refused]:
     rows = connection.execute(
         text(
             """
-            SELECT key, slot_id, record_sha256, reason, attempts, first_at FROM refusal
+            SELECT key, slot_id, record_sha256, reason, attempts, first_at, held_snapshot FROM refusal
             WHERE stream = :stream ORDER BY key COLLATE "C"
             """
         ),
         {"stream": stream},
     )
     return [Refused(*row) for row in rows]
+
+
+def withdraw_refusals(connection: Connection, claim: Claim, keys: Collection[str]) -> None:
+    """The partner has taken these records, or they are not those any more that it refused.
+
+    Raises:
+        FencedOut: a newer run has claimed the stream.
+    """
+    hold(connection, claim)
+    connection.execute(
+        text("DELETE FROM refusal WHERE stream = :stream AND key = ANY(:keys)"),
+        {"stream": claim.stream, "keys": list(keys)},
+    )
 
 
 def _note(connection: Connection, claim: Claim, intents: Sequence[Intent]) -> None:

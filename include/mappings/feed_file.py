@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from include.mappings.results import ResultFiles  # noqa: TC001 - pydantic reads the annotations of its models
 from include.mappings.schema import Destination, Layout, Limits, Recipients, Status, Strict, Text, Window
 from include.mappings.wording import nearest
 from include.mappings.zones import ZoneName  # noqa: TC001 - pydantic reads the annotations of its models
@@ -116,5 +117,7 @@ class FeedFile(Strict):
     """When a delivery is held for somebody to look at, instead of sent."""
     layout: Layout | None = None
     """How records become bytes."""
+    results: ResultFiles | None = None
+    """How the partner tells which rows it took and which it refused, where it does."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """What the integration alone knows: see [its page](integrations.md)."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import TypeAdapter
 
 from include.errors import ConfigurationError, StateDamaged
+from include.mappings.results import ResultFiles
 from include.mappings.schema import Destination, FeedMapping, Layout, Limits, Recipients, Strict, Window
 from include.mappings.schemas import schema_for
 
@@ -51,6 +52,8 @@ def freeze(mapping: FeedMapping) -> bytes:
         "side_tables": {suffix: [_plain(row) for row in rows] for suffix, rows in mapping.side_tables.items()},
         "lists": {setting: sorted(words) for setting, words in mapping.lists.items()},
     }
+    if mapping.results is not None:  # left out otherwise, as below
+        frozen["results"] = _plain(mapping.results)
     if mapping.departments is not None:  # left out otherwise: a mapping from before there was the key keeps its version
         frozen["departments"] = sorted(mapping.departments)
     return json.dumps(frozen, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
@@ -113,6 +116,7 @@ def _thawed(parts: dict[str, Any], version: str) -> FeedMapping:
         side_tables={suffix: _rows(schema.side_tables[suffix], rows) for suffix, rows in parts["side_tables"].items()},
         version=version,
         lists={setting: frozenset(words) for setting, words in parts["lists"].items()},
+        results=_model(ResultFiles, parts.get("results")),
     )
 
 

@@ -139,6 +139,7 @@ def _mapping(feed: str, file: FeedFile, settings: Any, schema: MappingSchema) ->
         recipients=file.recipients,
         limits=file.limits,
         layout=file.layout or schema.layout,
+        results=file.results,
         settings=settings,
         table=(),
         side_tables={},
@@ -158,6 +159,7 @@ def _check(reading: Reading, file: FeedFile, mapping: FeedMapping, schema: Mappi
         "personnel_id": not schema.delivers_people and file.personnel_id is not None,
         "departments": not schema.delivers_slots and file.departments is not None,
         "window": schema.window is None and file.window is not None,
+        "results": (schema.layout is None or schema.fixed_layout) and file.results is not None,
         "layout": (schema.layout is None or schema.fixed_layout) and "layout" in file.model_fields_set,
     }
     for key in (key for key, is_unused in unused.items() if is_unused):

@@ -21,6 +21,8 @@ from include.reasons import IncidentClass  # noqa: TC001 - likewise
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from include.mappings.results import ResultFiles
+
 Audience = Literal["administrators", "customer_it"]
 Status = Literal["vendor-documented", "community-observed", "default-unconfirmed"]
 Publish = Literal["posix_rename", "rename", "done_marker"]
@@ -291,7 +293,8 @@ class FeedMapping:
     ``departments``: the only ones whose slots the feed delivers; None for all, also those that are still to come.
     ``table`` rows keep the order of the file. ``lists`` are the words of the files that ``settings`` name (for example
     ``lists["comments"]``; a setting that names no file is absent). ``personnel_id`` is ``""`` where no people are
-    delivered. ``version`` is the SHA-256 of the frozen form (:func:`include.mappings.frozen.freeze`).
+    delivered. ``results``: how the partner answers, if it does. ``version`` is the SHA-256 of the frozen form
+    (:func:`include.mappings.frozen.freeze`).
     """
 
     feed: str
@@ -314,6 +317,7 @@ class FeedMapping:
     side_tables: Mapping[str, tuple[Any, ...]]
     version: str
     lists: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    results: ResultFiles | None = None
 
     def serves(self, department_id: str) -> bool:
         """Whether the slots of a department are this feed's business."""

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from duckdb import DuckDBPyConnection
-
 
 @dataclass(frozen=True, slots=True)
 class DeltaCounts:
@@ -30,7 +28,7 @@ class DeltaCounts:
 
     ``unchanged`` are rows of both sides with equal values; ``expired`` left a rolling window and are not deleted.
     ``adds + updates + unchanged`` is the size of the wanted snapshot, ``updates + deletes + unchanged + expired`` that
-    of the base without its refused keys.
+    of the base, both without the unoffered keys.
     """
 
     adds: int
@@ -45,7 +43,7 @@ def diff(
     wanted: Path,
     target: Path,
     *,
-    refused: Collection[str] = (),
+    unoffered: Collection[str] = (),
     expired_before: datetime | None = None,
     everything: bool = False,
 ) -> DeltaCounts:
@@ -55,7 +53,7 @@ def diff(
     column that only one side has, or has with another type, compares as null on the other: it differs wherever it is
     filled. A DELETE carries the base's values, in the wanted columns.
 
-    ``refused``: keys that the partner refused; the base does not count as holding them, so they are added again.
+    ``unoffered``: keys that are left as they are: they count neither as held nor as wanted.
     ``expired_before`` (aware): rows that are gone from ``wanted`` and whose ``stop_utc`` in the base is not after it
     have left a rolling window. They are counted as expired, not deleted. A row without ``stop_utc`` never expires.
     ``everything``: a new baseline. All of ``wanted`` is an ADD, whatever the base holds; what only the base has is
@@ -71,20 +69,25 @@ def diff(
         if "action" in columns:
             raise DataRejected("A snapshot cannot have a column named `action`: deltas use that name.")
         base_rows = 0
+        if unoffered:
+            db.execute(
+                "CREATE TEMP TABLE unoffered AS SELECT DISTINCT unnest(?::VARCHAR[]) AS key", [sorted(unoffered)]
+            )
+        due = _offered(wanted, unoffered)
         if base is None:
-            query = f"SELECT 'ADD' AS action, * FROM {scan(wanted)} ORDER BY key"
+            query = f"SELECT 'ADD' AS action, * FROM {due} ORDER BY key"
         else:
-            held = _without_refused(db, base, refused)
+            held = _offered(base, unoffered)
             if everything:
-                held = f"(SELECT * FROM {held} AS held ANTI JOIN {scan(wanted)} AS w USING (key))"
+                held = f"(SELECT * FROM {held} AS held ANTI JOIN {due} AS w USING (key))"
             base_rows = one_number(db, f"SELECT count(*) FROM {held}")
-            query = _delta_query(held, sides["base"], scan(wanted), columns, expired_before)
+            query = _delta_query(held, sides["base"], due, columns, expired_before)
         with written_whole(target, "plan.write_delta") as part:
             db.execute(f"COPY ({query}) TO {literal(str(part))} (FORMAT parquet, COMPRESSION zstd)")
             counted: dict[str, int] = dict(
                 db.execute(f"SELECT action, count(*) FROM {scan(part)} GROUP BY action").fetchall()
             )
-        wanted_rows = one_number(db, f"SELECT count(*) FROM {scan(wanted)}")
+        wanted_rows = one_number(db, f"SELECT count(*) FROM {due}")
     adds, updates, deletes = (counted.get(action, 0) for action in ("ADD", "UPDATE", "DELETE"))
     unchanged = wanted_rows - adds - updates
     return DeltaCounts(adds, updates, deletes, unchanged, expired=base_rows - unchanged - updates - deletes)
@@ -101,11 +104,11 @@ def instant(moment: datetime) -> str:
     return f"TIMESTAMPTZ '{moment.astimezone(UTC).isoformat(sep=' ', timespec='microseconds')}'"
 
 
-def _without_refused(db: DuckDBPyConnection, base: Path, refused: Collection[str]) -> str:
-    if not refused:
-        return scan(base)
-    db.execute("CREATE TEMP TABLE refused AS SELECT DISTINCT unnest(?::VARCHAR[]) AS key", [sorted(refused)])
-    return f"(SELECT * FROM {scan(base)} AS every ANTI JOIN refused USING (key))"
+def _offered(snapshot: Path, unoffered: Collection[str]) -> str:
+    """A snapshot but for the keys in the table ``unoffered``."""
+    if not unoffered:
+        return scan(snapshot)
+    return f"(SELECT * FROM {scan(snapshot)} AS every ANTI JOIN unoffered USING (key))"
 
 
 def _delta_query(

@@ -118,7 +118,7 @@ def plan_rows(
                    h.remote_id,
                    h.record_sha256 IS DISTINCT FROM w.record_sha256 AS differs
                    {_fields(columns, held_columns)}
-              FROM (SELECT *, {_hash(columns)} AS record_sha256 FROM {scan(wanted)}) AS w
+              FROM (SELECT *, {hash_of(columns)} AS record_sha256 FROM {scan(wanted)}) AS w
               FULL JOIN {held} AS h ON w.key = h.key
               LEFT JOIN refused AS r ON r.key = w.key""")
         counted: dict[str, int] = dict(
@@ -205,9 +205,9 @@ def _fields(columns: Mapping[str, str], held_columns: Mapping[str, str]) -> str:
     return output
 
 
-def _hash(columns: Mapping[str, str]) -> str:
-    """Write the expression for a record's hash; concat() takes null for the empty text."""
-    parts = []
+def hash_of(columns: Mapping[str, str]) -> str:
+    """Write the SQL expression for the hash of a record with these columns (name → type of DuckDB)."""
+    parts = []  # concat() takes null for the empty text
     for name in sorted(columns, key=str.encode):
         if name == "key":
             continue

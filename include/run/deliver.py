@@ -38,6 +38,7 @@ def deliver(integration: Integration, decided: Decided, services: Services, orde
         DestinationUnavailable, DeliveryUncertain: try again.
         DeliveryRefused: the partner refused us.
         DeliveryHeld: a guard stopped the delivery, or its deletes.
+        ResultsUnreadable: everything was delivered, but the partner's result files cannot be read.
         FencedOut: a newer run has started; nothing was done.
     """
     order = order or Order()
@@ -54,6 +55,8 @@ def deliver(integration: Integration, decided: Decided, services: Services, orde
         pending = standing.store(services, folder)
     if outcome.held is not None:
         raise outcome.held
+    if outcome.unreadable is not None:
+        raise outcome.unreadable
     judged = incidents.judge(decided, standing, services)
     state: RunState = "delivered" if outcome.sent else "unchanged"
     sent = outcome.sent or Sent()

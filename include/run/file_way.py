@@ -13,6 +13,7 @@ from include.mappings.file_names import is_numbered
 from include.mappings.schema import DONE_SUFFIX
 from include.plan.diff import DeltaCounts, diff
 from include.plan.guards import Effect, count_lost
+from include.plan.hashes import hashes_of_keys
 from include.plan.snapshot import with_lost
 from include.plan.tables import change_of_tables
 from include.run.account import nothing_delivered, slots_to_send, standing
@@ -22,16 +23,19 @@ from include.run.one_try import OneTry
 from include.run.outcome import Outcome, Preview
 from include.run.payload import freeze_payload, temp_name
 from include.run.publishing import publishing
+from include.run.results import ResultReader, held_by_partner, in_force
 from include.run.sending import discard_uploads, drive, stage
 from include.run.sessions import place_of
 from include.run.summary import delivered_paths
 from include.run.whole_tables import causes_in_tables, rows_of_archive
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from include.errors import DeliveryHeld
     from include.ledger.records import Delivery, Head
+    from include.ledger.rows import Refused
     from include.run.account import Standing
     from include.run.handed import Decided
     from include.run.services import Services
@@ -42,12 +46,16 @@ if TYPE_CHECKING:
 class Planned:
     """What would be sent to a partner of files, before its guards.
 
-    ``delta`` (None: nothing differs) is the difference from what the partner holds, record by record.
+    ``delta`` (None: nothing differs) is the difference from what the partner holds, record by record. ``held`` is what
+    it holds, where that is not the head's snapshot. ``refused``: the keys that it has refused as it was last sent them;
+    of a feed of changes, the ``unoffered`` ones are wanted exactly so, and are not sent again.
     """
 
     head: Head | None
     seq: int
+    held: Path | None
     refused: frozenset[str]
+    unoffered: frozenset[str]
     delta: Path | None
     counts: DeltaCounts
     effect: Effect
@@ -79,7 +87,10 @@ class Files(OneTry):
             return Outcome(self._sent(done))
         if self.order.resend:
             return Outcome(self._sent(self.resend()))
-        outcome = self.send_difference()
+        epoch = self.decided.extracted.span.epoch
+        reader = ResultReader(self.mapping, epoch, self.claim, self.sessions, self.services, self.folder)
+        unreadable = reader.read_all()
+        outcome = replace(self.send_difference(), unreadable=unreadable)
         return outcome if outcome.sent or settled is None else replace(outcome, sent=self._sent(settled))
 
     def preview(self) -> Preview:
@@ -136,18 +147,23 @@ class Files(OneTry):
         with self.services.ledger_reading() as connection:
             head = deliveries.head(connection, self.claim.stream, extracted.span.epoch)
             seq = deliveries.next_seq(connection, self.claim.stream)
-            refused = frozenset(refusal.key for refusal in rows.refusals(connection, self.claim.stream))
+            refusals = rows.refusals(connection, self.claim.stream)
+        standing = in_force(head, refusals, self.services)
+        refused, unoffered = frozenset(standing), self._unoffered(standing)
+        held_now = held_by_partner(head, standing, self.services, self.folder) if head and refused else None
         if extracted.has_tables:
             held: dict[str, int] = {}
             if head is not None and not self.order.rebaseline:
                 held = rows_of_archive(self.services.artifacts.path(head.snapshot))
-            return Planned(head, seq, refused, None, *change_of_tables(held, extracted.archive.rows))
+            return Planned(
+                head, seq, held_now, refused, unoffered, None, *change_of_tables(held, extracted.archive.rows)
+            )
         delta = self.folder / "delta.parquet"
         if head is not None and head.snapshot == self.decided.snapshot and not refused:
             counts = DeltaCounts(0, 0, 0, unchanged=self.decided.records, expired=0)
             effect = Effect(held=counts.unchanged, expired=0, wanted=counts.unchanged, lost=0, changed=0)
-            return Planned(head, seq, refused, None, counts, effect)
-        counts = self._difference(head, refused, delta)
+            return Planned(head, seq, held_now, refused, unoffered, None, counts, effect)
+        counts = self._difference(head, held_now, delta, unoffered=unoffered)
         lost = count_lost(delta, "action") if counts.deletes else 0
         effect = Effect(
             held=counts.updates + counts.deletes + counts.unchanged,
@@ -156,7 +172,14 @@ class Files(OneTry):
             lost=lost,
             changed=counts.updates + counts.deletes - lost,
         )
-        return Planned(head, seq, refused, delta, counts, effect)
+        return Planned(head, seq, held_now, refused, unoffered, delta, counts, effect)
+
+    def _unoffered(self, refused: Mapping[str, Refused]) -> frozenset[str]:
+        """The keys under which a partner of changes refused the very records that are wanted."""
+        if not refused or not isinstance(self.integration.way, Changes) or self.order.rebaseline:
+            return frozenset()
+        wanted = hashes_of_keys(self.services.artifacts.path(self.decided.snapshot), refused)
+        return frozenset(key for key, refusal in refused.items() if wanted.get(key) == refusal.record_sha256)
 
     def judge(self, planned: Planned) -> Judged:
         """What the guards say of a plan."""
@@ -185,7 +208,7 @@ class Files(OneTry):
         if (withheld or self.order.rebaseline) and not self.decided.extracted.has_tables:
             delta = self.folder / "sent.delta.parquet"
             counts = self._difference(
-                planned.head, planned.refused, delta, wanted=snapshot, everything=self.order.rebaseline
+                planned.head, planned.held, delta, wanted=snapshot, everything=self.order.rebaseline
             )
         files = freeze_payload(
             self.integration,
@@ -219,18 +242,19 @@ class Files(OneTry):
     def _difference(
         self,
         head: Head | None,
-        refused: frozenset[str],
+        held: Path | None,
         target: Path,
         *,
+        unoffered: frozenset[str] = frozenset(),
         wanted: str | None = None,
         everything: bool = False,
     ) -> DeltaCounts:
         artifacts = self.services.artifacts
         return diff(
-            artifacts.path(head.snapshot) if head else None,
+            held or (artifacts.path(head.snapshot) if head else None),
             artifacts.path(wanted or self.decided.snapshot),
             target,
-            refused=refused,
+            unoffered=unoffered,
             expired_before=self.decided.extracted.span.expired_before,
             everything=everything,
         )
@@ -257,6 +281,7 @@ class Files(OneTry):
             epoch=self.decided.extracted.span.epoch,
             mapping_version=self.decided.extracted.mapping,
             base_snapshot=planned.head.snapshot if planned.head and not self.order.rebaseline else None,
+            held_snapshot=self.services.artifacts.put_file(planned.held).sha256 if planned.held else None,
             snapshot=snapshot or self.decided.snapshot,
             adds=counts.adds,
             updates=counts.updates,
@@ -284,6 +309,7 @@ class Files(OneTry):
                 epoch=last.epoch,
                 mapping_version=last.mapping_version,
                 base_snapshot=last.base_snapshot,
+                held_snapshot=last.held_snapshot,
                 snapshot=last.snapshot,
                 adds=last.adds,
                 updates=last.updates,
@@ -332,14 +358,13 @@ def standing_of_files(decided: Decided, services: Services, folder: Path, *, rea
     claim = decided.extracted.claim
     with services.ledger_reading() as connection:
         head = deliveries.head(connection, claim.stream, decided.extracted.span.epoch)
-        refusals = rows.refusals(connection, claim.stream)
+        refusals = in_force(head, rows.refusals(connection, claim.stream), services)
     if head is not None and head.snapshot == decided.snapshot and not refusals:
         return standing(decided, ())
     if decided.decisions is None:  # whole tables: all or nothing
         return nothing_delivered(decided)
     difference = folder / "standing.delta.parquet"
-    held = services.artifacts.path(head.snapshot) if head else None
-    wanted = services.artifacts.path(decided.snapshot)
-    diff(held, wanted, difference, refused={refusal.key for refusal in refusals})
-    missing, refused = slots_to_send(difference, "action"), {refusal.slot_id for refusal in refusals}
+    held = held_by_partner(head, refusals, services, folder) if head else None
+    diff(held, services.artifacts.path(decided.snapshot), difference)
+    missing, refused = slots_to_send(difference, "action"), {refusal.slot_id for refusal in refusals.values()}
     return standing(decided, missing, refused, reason=reason)

@@ -50,6 +50,7 @@ _CLASSES: tuple[tuple[type[BaseException], IncidentClass, str], ...] = (
     (errors.DeliveryRefused, "connection", "refused"),
     (errors.DeliveryUncertain, "connection", "uncertain"),
     (errors.MappingError, "mapping", "mapping"),
+    (errors.ResultsUnreadable, "failed", "results"),
     # Our own database, not the partner's server: nothing that the customer's IT could mend on its side.
     (errors.SourceNotReady, "failed", "source"),
     (errors.DataRejected, "failed", "data"),

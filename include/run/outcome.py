@@ -10,7 +10,7 @@ from include.run.guarding import Judged
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from include.errors import DeliveryHeld
+    from include.errors import DeliveryHeld, ResultsUnreadable
     from include.mappings.schema import FeedMapping
     from include.run.guarding import Guarding
     from include.run.handed import Sent
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was sent (None: nothing), what the guards said, and what stays held although the rest was sent."""
+    """What was sent (None: nothing), what the guards said, and what stays held although the rest was sent.
+
+    ``unreadable``: what the partner said of earlier deliveries could not be read.
+    """
 
     sent: Sent | None
     judged: Judged = field(default_factory=Judged)
     held: DeliveryHeld | None = None
+    unreadable: ResultsUnreadable | None = None
 
 
 @dataclass(frozen=True, slots=True)

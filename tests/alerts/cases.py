@@ -91,6 +91,17 @@ OPEN = {
         fault_count=31,
         error={"name": "MappingError", "message": "31 fault(s): ...", "next_step": "mend the files"},
     ),
+    "failed_results": about(
+        "failed",
+        "results",
+        faults=["answer_7.csv:2 [Status]: is neither a word for accepted nor one for refused"],
+        fault_count=1,
+        error={
+            "name": "ResultsUnreadable",
+            "message": "1 fault(s): ...",
+            "next_step": "correct `results` in the feed's mapping, or take the file away",
+        },
+    ),
     "connection_unavailable": about(
         "connection",
         "unavailable",

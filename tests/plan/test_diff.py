@@ -52,18 +52,21 @@ def test_a_delta_turns_the_base_into_what_is_wanted_and_is_minimal(tmp_path, pai
 
 @ON_DISK
 @given(pair=pairs(), others=st.lists(keys, max_size=2), pick=st.integers(0, 7), moment=moments)
-def test_refused_keys_go_again_and_rows_that_left_the_window_are_not_deleted(tmp_path, pair, others, pick, moment):
+def test_unoffered_keys_are_left_alone_and_rows_that_left_the_window_are_not_deleted(
+    tmp_path, pair, others, pick, moment
+):
     base, wanted = pair
-    refused = {*others, *sorted(base)[:pick:2]}
+    unoffered = {*others, *sorted(base)[:pick:2]}
     target = tmp_path / "delta.parquet"
     counts = diff(
         write(base, tmp_path / "base.parquet"),
         write(wanted, tmp_path / "wanted.parquet"),
         target,
-        refused=refused,
+        unoffered=unoffered,
         expired_before=moment,
     )
-    known = {key: record for key, record in base.items() if key not in refused}
+    known = {key: record for key, record in base.items() if key not in unoffered}
+    wanted = {key: record for key, record in wanted.items() if key not in unoffered}
     expired = {
         key
         for key, record in known.items()

@@ -1,7 +1,7 @@
-"""Kronos as seen from outside: a program that takes every file it finds and applies it; it imports nothing of ours.
+"""Partners as seen from outside: programs that take every file they find and apply it; they import nothing of ours.
 
-It does what hospital imports do: looks into a folder, takes visible files whole, in the order of their names, removes
-them, and applies rows one after the other. It notices what should never happen.
+They do what hospital imports do: look into a folder, take visible files whole, in the order of their names, remove
+them, and apply rows one after the other. They notice what should never happen.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 _COLUMNS = ("Date", "Start Time", "End Date", "End Time", "Segment Type", "Pay Code", "Comment")
@@ -24,7 +24,7 @@ def take(folder: Path, marker: str = "") -> Iterator[tuple[str, bytes]]:
     With ``marker`` (such as ``.done``) only files that have theirs beside them: first the file, then the marker, as
     docs/runbooks/sftp-profiles.md asks of a partner. A marker without a file means that the file was taken before.
     """
-    names = sorted(file.name for file in folder.iterdir() if not file.name.startswith("."))
+    names = sorted(file.name for file in folder.iterdir() if not file.name.startswith(".") and file.is_file())
     if marker:
         names = [name.removesuffix(marker) for name in names if name.endswith(marker)]
     for name in names:
@@ -63,7 +63,11 @@ class Vacuum:
 
 @dataclass
 class KronosReceiver:
-    """What the partner holds: (person number, slot id) → the shift; and what went wrong."""
+    """What the partner holds: (person number, slot id) → the shift; and what went wrong.
+
+    ``refuses``: asked about each row (slot, action) whether it is not taken; what it says of all rows of a file then
+    lies in ``results``, as ``answer_<number>.csv``. ``pending``: the last word about these was that they were refused.
+    """
 
     folder: Path
     held: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
@@ -72,6 +76,12 @@ class KronosReceiver:
     lost: int = 0
     partial: int = 0
     marker: str = ""
+    pending: set[tuple[str, str]] = field(default_factory=set)
+    stubborn: set[tuple[str, str]] = field(default_factory=set)
+    refuses: Callable[[str, str], bool] = lambda slot_id, action: False
+    person: ClassVar[str] = "Employee ID"
+    columns: ClassVar[tuple[str, ...]] = _COLUMNS
+    actions: ClassVar[Mapping[str, str]] = {"ADD": "ADD", "UPDATE": "UPDATE", "DELETE": "DELETE"}
 
     def collect(self) -> None:
         if self.folder.is_dir():
@@ -85,10 +95,22 @@ class KronosReceiver:
         if not data.endswith(b"\r\n"):
             self.partial += 1
             return
+        answers = []
         for row in csv.DictReader(io.StringIO(data.decode("utf-8"), newline="")):
-            key = row["Employee ID"], row["SourceSlotID"]
-            shift = tuple(row[column] for column in _COLUMNS)
-            match row["Action"]:
+            key = row[self.person], row["SourceSlotID"]
+            shift = tuple(row[column] for column in self.columns)
+            action = self.actions[row["Action"]]
+            # Of what it refused it knows nothing: nor does it take a change of it, or an add of what it did not let go.
+            unknown = key in self.pending and (key in self.held) is (action == "ADD")
+            refused = unknown or self.refuses(row["SourceSlotID"], action)
+            answers.append(f"{row['SourceSlotID']},{row[self.person]},{'refused' if refused else 'ok'}\r\n")
+            if refused:
+                self.pending.add(key)
+                if action == "DELETE":
+                    self.stubborn.add(key)
+                continue
+            self.pending.discard(key)
+            match action:
                 case "ADD":
                     self.duplicated += key in self.held
                     self.held[key] = shift
@@ -96,10 +118,12 @@ class KronosReceiver:
                     self.lost += key not in self.held
                     self.held[key] = shift
                 case "DELETE":
-                    self.lost += key not in self.held
+                    # What it would not let go is asked of it until its answer is known: once more may be too often.
+                    self.lost += key not in self.held and key not in self.stubborn
                     self.held.pop(key, None)
-                case other:
-                    raise AssertionError(f"a file says {other}")
+        if (self.folder / "results").is_dir():
+            number = len(self.files)
+            (self.folder / "results" / f"answer_{number:06}.csv").write_text("Slot,Who,Taken\r\n" + "".join(answers))
 
     @property
     def faults(self) -> tuple[int, int, int]:
@@ -113,3 +137,11 @@ class KronosReceiver:
     def outdated(self, truth: Mapping[tuple[str, str], tuple[str, ...]]) -> int:
         """How many shifts it holds otherwise than they are: an older file came after a newer one."""
         return sum(self.held[key] != truth[key] for key in truth.keys() & self.held.keys())
+
+
+class DutyHoursReceiver(KronosReceiver):
+    """New Innovations: (unique ID, slot id) → the duty."""
+
+    person = "UniqueID"
+    columns = ("DutyHourName", "AssignmentName", "StartDate", "StartTime", "EndDate", "EndTime", "Notes")
+    actions: ClassVar[Mapping[str, str]] = {"A": "ADD", "C": "UPDATE", "D": "DELETE"}

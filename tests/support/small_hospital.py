@@ -201,19 +201,48 @@ _SEGMENTS = {
 }
 
 
+NEW_INNOVATIONS_YAML = """\
+integration: new_innovations
+personnel_id: custom2
+destination: {{folder: {folder}}}
+limits: {{rejected_percent: 100, deletes_percent: 100, updates_percent: 100}}
+"""
+NEW_INNOVATIONS_CSV = """\
+assignment_id,ignore,ni_duty_hour_name,ni_assignment_name,notes,include_slot_note
+card-call,,Call,,Teaching,true
+card-day,,Shift,Wards,,
+card-off,true,,,,
+surg-call,,Call,OR,,
+surg-day,,,Clinic,,true
+surg-off,true,,,,
+"""
+_DUTIES = {
+    "card-call": ("Call", "", "Teaching"),
+    "card-day": ("Shift", "Wards", None),
+    "surg-call": ("Call", "OR", None),
+    "surg-day": ("", "Clinic", ""),
+}
+
+
+def duty_hours_truth(store: psycopg.Connection[Any]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """(unique ID, slot id) → (duty hour, assignment, date and time of start and end, notes) of each duty."""
+    truth = {}
+    for slot_id, person, _, start, stop, assignment, zone, note in _delivered(store):
+        if assignment in _DUTIES:
+            duty, name, notes = _DUTIES[assignment]
+            local = [moment.astimezone(ZoneInfo(zone)) for moment in (start, stop)]
+            told = notes or ""
+            if notes is not None and note:  # the row asks for the slot's note
+                told = " ".join([*told.split(), *note.split()])
+            times = [f"{moment:{form}}" for moment in local for form in ("%m/%d/%Y", "%H:%M")]
+            truth[person, slot_id] = (duty, name, *times, told)
+    return truth
+
+
 def kronos_truth(store: psycopg.Connection[Any]) -> dict[tuple[str, str], tuple[str, ...]]:
     """(person number, slot id) → (date, start, end date, end, segment, pay code, comment) of each shift to be paid."""
-    rows = store.execute(
-        """
-        SELECT s.slot_id, p.custom2, s.slot_date, s.start_utc, s.stop_utc, s.assignment_id, d.time_zone
-        FROM schedules s JOIN personnel p USING (emp_id) JOIN assignments a USING (assignment_id)
-        JOIN departments d ON d.department_id = a.department_id JOIN schedule_periods q USING (period_id)
-        WHERE q.published_at IS NOT NULL AND NOT s.is_pending AND NOT p.is_placeholder AND p.active
-        """
-    ).fetchall()
-    store.commit()
     truth = {}
-    for slot_id, person, day, start, stop, assignment, zone in rows:
+    for slot_id, person, day, start, stop, assignment, zone, _ in _delivered(store):
         if assignment in _SEGMENTS:
             segment, pay_code, comment = _SEGMENTS[assignment]
             local = [moment.astimezone(ZoneInfo(zone)) for moment in (start, stop)]
@@ -227,3 +256,17 @@ def kronos_truth(store: psycopg.Connection[Any]) -> dict[tuple[str, str], tuple[
                 comment,
             )
     return truth
+
+
+def _delivered(store: psycopg.Connection[Any]) -> list[tuple[Any, ...]]:
+    """Every slot that a partner gets who takes real people only."""
+    rows = store.execute(
+        """
+        SELECT s.slot_id, p.custom2, s.slot_date, s.start_utc, s.stop_utc, s.assignment_id, d.time_zone, s.note
+        FROM schedules s JOIN personnel p USING (emp_id) JOIN assignments a USING (assignment_id)
+        JOIN departments d ON d.department_id = a.department_id JOIN schedule_periods q USING (period_id)
+        WHERE q.published_at IS NOT NULL AND NOT s.is_pending AND NOT p.is_placeholder AND p.active
+        """
+    ).fetchall()
+    store.commit()
+    return rows

@@ -1,0 +1,87 @@
+"""The memory of a partner's result files: what was read once is not read again, and what has changed is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from include.ledger.fence import hold
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from sqlalchemy import Connection
+
+    from include.ledger.records import Claim
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFile:
+    """One file that was read. ``bytes`` and ``modified`` (seconds since 1970) are what the server said of it.
+
+    ``seq``: the delivery that it is about. ``accepted`` and ``refused`` are slots; ``unknown`` ones are not in it.
+    """
+
+    name: str
+    bytes: int | None
+    modified: int | None
+    sha256: str
+    seq: int
+    accepted: int
+    refused: int
+    unknown: int
+
+
+def read(connection: Connection, stream: str) -> dict[str, ResultFile]:
+    """The files of a stream that were read, by name."""
+    rows = connection.execute(
+        text(
+            """
+            SELECT name, bytes, modified, sha256, seq, accepted, refused, unknown FROM result_file
+            WHERE stream = :stream
+            """
+        ),
+        {"stream": stream},
+    )
+    return {row[0]: ResultFile(*row) for row in rows}
+
+
+def remember(connection: Connection, claim: Claim, file: ResultFile) -> None:
+    """A file was read, in the transaction that records what it said.
+
+    Raises:
+        FencedOut: a newer run has claimed the stream.
+    """
+    hold(connection, claim)
+    connection.execute(
+        text(
+            """
+            INSERT INTO result_file (stream, name, bytes, modified, sha256, seq, accepted, refused, unknown)
+            VALUES (:stream, :name, :bytes, :modified, :sha256, :seq, :accepted, :refused, :unknown)
+            ON CONFLICT (stream, name) DO UPDATE
+            SET bytes = :bytes, modified = :modified, sha256 = :sha256, seq = :seq, accepted = :accepted,
+                refused = :refused, unknown = :unknown, read_at = now()
+            """
+        ),
+        {
+            "stream": claim.stream,
+            "name": file.name,
+            "bytes": file.bytes,
+            "modified": file.modified,
+            "sha256": file.sha256,
+            "seq": file.seq,
+            "accepted": file.accepted,
+            "refused": file.refused,
+            "unknown": file.unknown,
+        },
+    )
+
+
+def forget_all_but(connection: Connection, claim: Claim, names: Collection[str]) -> None:
+    """Only these files are still there; a later one may have the name of one that is gone."""
+    connection.execute(
+        text("DELETE FROM result_file WHERE stream = :stream AND NOT name = ANY(:names)"),
+        {"stream": claim.stream, "names": list(names)},
+    )
