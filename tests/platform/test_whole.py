@@ -166,7 +166,7 @@ def test_the_partner_can_be_visited_with_the_keys_of_access(platform):
         for feed, row in platform.summary().items():
             if feed != BROKEN:
                 names = visible(session.listdir(f"/{FOLDERS[feed]}"))
-                assert [f"sftp/{FOLDERS[feed]}/{name}" for name in names] == sorted(row["artifacts"])
+                assert sorted(f"sftp/{FOLDERS[feed]}/{name}" for name in names) == sorted(row["artifacts"])
     held = visible(entry["key"].lstrip("/") for entry in platform.control("/_state"))
     assert sorted(f"sftp/{key}" for key in held) == sorted(
         name for row in platform.summary().values() for name in row["artifacts"]
