@@ -51,7 +51,7 @@ def measure(folder: Path, rows: int, rounds: int) -> Iterator[Figure]:
         db.execute(f"COPY ({limit} ORDER BY key) TO '{new}' (FORMAT parquet, COMPRESSION zstd)")
 
     def ours() -> list[int]:
-        counts = diff(old, new, folder / "delta.parquet", refused=frozenset())
+        counts = diff(old, new, folder / "delta.parquet")
         return [counts.adds, counts.updates, counts.deletes]
 
     def by_pandas() -> list[int]:
