@@ -113,27 +113,24 @@ class SftpSession(SftpRequests):
 
     def sha256(self, name: str) -> str | None:
         """Read a file back and hash it; one round trip for each 32 KiB."""
-        path, digest = self._path(name), hashlib.sha256()
-        try:
-            for chunk in self._content(path):
-                digest.update(chunk)
-        except wire.SftpStatus as no:
-            if no.code == wire.NO_SUCH_FILE:
-                return None
-            raise self._refusal("reading", path, no) from no
-        return digest.hexdigest()
+        return self._read_back(name)
 
     def download(self, name: str, local: Path, *, most_bytes: int) -> str | None:
         """Read a file into ``local``; its SHA-256, or ``None`` if it is not there or too long."""
+        with local.open("wb") as target:
+            return self._read_back(name, target, most_bytes)
+
+    def _read_back(self, name: str, target: BinaryIO | None = None, most_bytes: int | None = None) -> str | None:
         path, digest, size = self._path(name), hashlib.sha256(), 0
         try:
-            with local.open("wb") as target, closing(self._content(path)) as content:
+            with closing(self._content(path)) as content:
                 for chunk in content:
                     size += len(chunk)
-                    if size > most_bytes:
+                    if most_bytes is not None and size > most_bytes:
                         return None
                     digest.update(chunk)
-                    target.write(chunk)
+                    if target is not None:
+                        target.write(chunk)
         except wire.SftpStatus as no:
             if no.code == wire.NO_SUCH_FILE:
                 return None

@@ -80,7 +80,12 @@ def remember(connection: Connection, claim: Claim, file: ResultFile) -> None:
 
 
 def forget_all_but(connection: Connection, claim: Claim, names: Collection[str]) -> None:
-    """Only these files are still there; a later one may have the name of one that is gone."""
+    """Only these files are still there; a later one may have the name of one that is gone.
+
+    Raises:
+        FencedOut: a newer run has claimed the stream.
+    """
+    hold(connection, claim)
     connection.execute(
         text("DELETE FROM result_file WHERE stream = :stream AND NOT name = ANY(:names)"),
         {"stream": claim.stream, "names": list(names)},

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import model_validator
 
-from include.mappings.file_names import check_file_name
+from include.mappings.file_names import check_file_name, may_meet
 from include.mappings.schema import Strict, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from include.mappings.schema import Destination, FeedMapping, KeyPath, MappingSchema
+    from include.mappings.schema import FeedMapping, KeyPath, MappingSchema
 
 
 class Actions(Strict):
@@ -54,14 +54,7 @@ def change_faults(
         yield ("layout", "columns"), sentence
     name = settings.deletes_file_name
     wrong = check_file_name(name, pay_periods=schema.pay_periods, unique=True, replaces=True)
-    if wrong is None and settings.deletes == "separate_file" and _may_meet(name, mapping.destination):
+    if wrong is None and settings.deletes == "separate_file" and may_meet(name, mapping.destination):
         wrong = "can be the name of the other file, or of a marker"
     if wrong is not None:
         yield ("settings", "deletes_file_name"), f"'settings.deletes_file_name' {wrong}"
-
-
-def _may_meet(name: str, destination: Destination) -> bool:
-    """Whether two files can have the same name; on the first day of a pay period, its day is the date."""
-    name, other = (each.replace("{period}", "{date}") for each in (name, destination.file_name or ""))
-    suffix = destination.done_suffix or ""
-    return other in {name, f"{name}{suffix}"} or name == f"{other}{suffix}"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from include.mappings.schema import Destination
+
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _LONGEST = 200  # bytes, of 255 that file systems allow: the temporary name of an upload is longer than the final one
 #: Values as long as they get: a sequence number of nine digits lasts a feed of every minute for 1,900 years.
@@ -74,6 +76,16 @@ def check_file_name(template: str, *, pay_periods: bool, unique: bool, replaces:
 def is_numbered(template: str) -> bool:
     """Whether a delivery's number stands in the name, so that no other delivery ever has the same one."""
     return "seq" in _PLACEHOLDER.findall(template)
+
+
+def may_meet(name: str, destination: Destination) -> bool:
+    """Whether a further file can have the name of the destination's, or one of them that of the other's marker.
+
+    On the first day of a pay period, its day is the date.
+    """
+    name, other = (each.replace("{period}", "{date}") for each in (name, destination.file_name or ""))
+    suffix = destination.done_suffix or ""
+    return other in {name, f"{name}{suffix}"} or name == f"{other}{suffix}"
 
 
 def check_done_suffix(suffix: str, template: str, *, pay_periods: bool) -> str | None:

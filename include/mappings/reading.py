@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from include.errors import Fault, MappingError
 from include.mappings.changes import ChangeSettings, change_faults
 from include.mappings.feed_file import FeedFile, plain_csv_name
-from include.mappings.file_names import check_done_suffix, check_file_name
+from include.mappings.file_names import check_done_suffix, check_file_name, may_meet
 from include.mappings.formats import check_format
 from include.mappings.schema import DONE_SUFFIX, Destination, FeedMapping
 from include.mappings.schemas import schema_for, slugs
@@ -201,14 +201,13 @@ def _check_names(reading: Reading, destination: Destination, schema: MappingSche
 
 def _check_parts(reading: Reading, mapping: FeedMapping, schema: MappingSchema) -> None:
     """The files beside the one that ``destination.file_name`` and ``layout`` describe."""
-    taken = {mapping.destination.file_name, f"{mapping.destination.file_name}{mapping.destination.done_suffix or ''}"}
     for part in schema.parts(mapping) if schema.parts else ():
         if part.within == ():
             continue
         _check_layout(reading, part.layout, schema, part.within)
         replaces = mapping.destination.publish != "rename"
         wrong = check_file_name(part.file_name, pay_periods=schema.pay_periods, unique=False, replaces=replaces)
-        if wrong is None and part.file_name in taken:
+        if wrong is None and may_meet(part.file_name, mapping.destination):
             wrong = "is the name of another file, or of its marker"
         if wrong is not None:
             path = (*part.within, "file_name")

@@ -131,19 +131,8 @@ def write_workbook(records: Path, target: Path, as_of: datetime) -> int:
 
 
 def _read(records: Path) -> list[_Slot]:
-    from datetime import UTC
-
     with connect(beside=records) as db:
-        rows = db.execute(_QUERY.format(records=scan(records))).fetchall()
-    names = tuple(_Slot.__dataclass_fields__)
-    places = (names.index("start_utc"), names.index("stop_utc"))
-    slots = []
-    for row in rows:
-        values = list(row)
-        for place in places:
-            values[place] = values[place].astimezone(UTC) if values[place].tzinfo else values[place].replace(tzinfo=UTC)
-        slots.append(_Slot(*values))
-    return slots
+        return [_Slot(*row) for row in db.execute(_QUERY.format(records=scan(records))).fetchall()]
 
 
 def _departments(slots: Iterable[_Slot]) -> Iterator[list[_Slot]]:

@@ -43,6 +43,11 @@ class Subject:
         return f"{self.mapping.feed}.csv"
 
     @property
+    def told_beside(self) -> str:
+        """What the transform said, in brackets; empty where it said nothing."""
+        return f" ({self.told})" if self.told else ""
+
+    @property
     def of_assignment(self) -> str:
         """Where the assignment's row is."""
         return f"the row of assignment {self.slot.assignment_id} in {self.table}"
@@ -159,17 +164,15 @@ def _comment(subject: Subject) -> str:
 
 
 def _by_mapping(subject: Subject) -> str:
-    told = f" ({subject.told})" if subject.told else ""
-    return f"See {subject.of_assignment}{told}."
+    return f"See {subject.of_assignment}{subject.told_beside}."
 
 
 def _beside(suffix: str) -> Callable[[Subject], str]:
     """The reasons of a table beside the assignment table."""
 
     def sentence(subject: Subject) -> str:
-        told = f" ({subject.told})" if subject.told else ""
         whose = f"person {subject.slot.emp_id} and assignment {subject.slot.assignment_id}"
-        return f"See {subject.mapping.feed}.{suffix}.csv for {whose}{told}."
+        return f"See {subject.mapping.feed}.{suffix}.csv for {whose}{subject.told_beside}."
 
     return sentence
 
@@ -180,16 +183,13 @@ def _outside_pay_period(subject: Subject) -> str:
 
 def _misaligned(subject: Subject) -> str:
     slot = subject.slot
-    told = f" ({subject.told})" if subject.told else ""
-    return f"Schedule period {slot.period_id} of department {slot.department_id}{told}."
+    return f"Schedule period {slot.period_id} of department {slot.department_id}{subject.told_beside}."
 
 
 def _coid(subject: Subject) -> str:
     slot = subject.slot
-    told = f" ({subject.told})" if subject.told else ""
-    return (
-        f"Fields home_coid and away_coid of person {slot.emp_id}, field coid of department {slot.department_id}{told}."
-    )
+    fields = f"home_coid and away_coid of person {slot.emp_id}, field coid of department {slot.department_id}"
+    return f"Fields {fields}{subject.told_beside}."
 
 
 def _time(subject: Subject) -> str:

@@ -46,19 +46,18 @@ if TYPE_CHECKING:
 class Planned:
     """What would be sent to a partner of files, before its guards.
 
-    ``delta`` (None: nothing differs) is the difference from what the partner holds, record by record. ``held`` is what
-    it holds, where that is not the head's snapshot. ``refused``: the keys that it has refused as it was last sent them;
-    of a feed of changes, the ``unoffered`` ones are wanted exactly so, and are not sent again.
+    ``delta`` (None: nothing differs) is the difference from what the partner holds, record by record. ``held`` is that,
+    as a snapshot: the head's, but for the keys that it has ``refused`` as it was last sent them. Of whole tables there
+    is neither.
     """
 
     head: Head | None
     seq: int
-    held: Path | None
-    refused: frozenset[str]
-    unoffered: frozenset[str]
     delta: Path | None
     counts: DeltaCounts
     effect: Effect
+    held: Path | None = None
+    refused: frozenset[str] = frozenset()
 
     @property
     def nothing_changes(self) -> bool:
@@ -148,22 +147,20 @@ class Files(OneTry):
             head = deliveries.head(connection, self.claim.stream, extracted.span.epoch)
             seq = deliveries.next_seq(connection, self.claim.stream)
             refusals = rows.refusals(connection, self.claim.stream)
-        standing = in_force(head, refusals, self.services)
-        refused, unoffered = frozenset(standing), self._unoffered(standing)
-        held_now = held_by_partner(head, standing, self.services, self.folder) if head and refused else None
         if extracted.has_tables:
-            held: dict[str, int] = {}
+            counted: dict[str, int] = {}
             if head is not None and not self.order.rebaseline:
-                held = rows_of_archive(self.services.artifacts.path(head.snapshot))
-            return Planned(
-                head, seq, held_now, refused, unoffered, None, *change_of_tables(held, extracted.archive.rows)
-            )
+                counted = rows_of_archive(self.services.artifacts.path(head.snapshot))
+            return Planned(head, seq, None, *change_of_tables(counted, extracted.archive.rows))
+        refused = in_force(head, refusals, self.services)
+        held = held_by_partner(head, refused, self.services, self.folder)
+        unoffered = self._unoffered(refused)
         delta = self.folder / "delta.parquet"
         if head is not None and head.snapshot == self.decided.snapshot and not refused:
             counts = DeltaCounts(0, 0, 0, unchanged=self.decided.records, expired=0)
             effect = Effect(held=counts.unchanged, expired=0, wanted=counts.unchanged, lost=0, changed=0)
-            return Planned(head, seq, held_now, refused, unoffered, None, counts, effect)
-        counts = self._difference(head, held_now, delta, unoffered=unoffered)
+            return Planned(head, seq, None, counts, effect, held)
+        counts = self._difference(held, delta, unoffered=unoffered)
         lost = count_lost(delta, "action") if counts.deletes else 0
         effect = Effect(
             held=counts.updates + counts.deletes + counts.unchanged,
@@ -172,7 +169,7 @@ class Files(OneTry):
             lost=lost,
             changed=counts.updates + counts.deletes - lost,
         )
-        return Planned(head, seq, held_now, refused, unoffered, delta, counts, effect)
+        return Planned(head, seq, delta, counts, effect, held, frozenset(refused))
 
     def _unoffered(self, refused: Mapping[str, Refused]) -> frozenset[str]:
         """The keys under which a partner of changes refused the very records that are wanted."""
@@ -207,9 +204,7 @@ class Files(OneTry):
             snapshot = self.services.artifacts.put_file(merged).sha256
         if (withheld or self.order.rebaseline) and not self.decided.extracted.has_tables:
             delta = self.folder / "sent.delta.parquet"
-            counts = self._difference(
-                planned.head, planned.held, delta, wanted=snapshot, everything=self.order.rebaseline
-            )
+            counts = self._difference(planned.held, delta, wanted=snapshot, everything=self.order.rebaseline)
         files = freeze_payload(
             self.integration,
             self.mapping,
@@ -241,7 +236,6 @@ class Files(OneTry):
 
     def _difference(
         self,
-        head: Head | None,
         held: Path | None,
         target: Path,
         *,
@@ -249,10 +243,9 @@ class Files(OneTry):
         wanted: str | None = None,
         everything: bool = False,
     ) -> DeltaCounts:
-        artifacts = self.services.artifacts
         return diff(
-            held or (artifacts.path(head.snapshot) if head else None),
-            artifacts.path(wanted or self.decided.snapshot),
+            held,
+            self.services.artifacts.path(wanted or self.decided.snapshot),
             target,
             unoffered=unoffered,
             expired_before=self.decided.extracted.span.expired_before,
@@ -281,7 +274,7 @@ class Files(OneTry):
             epoch=self.decided.extracted.span.epoch,
             mapping_version=self.decided.extracted.mapping,
             base_snapshot=planned.head.snapshot if planned.head and not self.order.rebaseline else None,
-            held_snapshot=self.services.artifacts.put_file(planned.held).sha256 if planned.held else None,
+            held_snapshot=self._stored(planned.held) if planned.refused else None,
             snapshot=snapshot or self.decided.snapshot,
             adds=counts.adds,
             updates=counts.updates,
@@ -289,6 +282,9 @@ class Files(OneTry):
             destination=self._destination(),
             files=files,
         )
+
+    def _stored(self, held: Path | None) -> str | None:
+        return self.services.artifacts.put_file(held).sha256 if held is not None else None
 
     def resend(self) -> Delivery:
         """Send the last committed delivery once more: the same bytes under the same names.
@@ -364,7 +360,7 @@ def standing_of_files(decided: Decided, services: Services, folder: Path, *, rea
     if decided.decisions is None:  # whole tables: all or nothing
         return nothing_delivered(decided)
     difference = folder / "standing.delta.parquet"
-    held = held_by_partner(head, refusals, services, folder) if head else None
+    held = held_by_partner(head, refusals, services, folder)
     diff(held, services.artifacts.path(decided.snapshot), difference)
     missing, refused = slots_to_send(difference, "action"), {refusal.slot_id for refusal in refusals.values()}
     return standing(decided, missing, refused, reason=reason)

@@ -50,8 +50,10 @@ def in_force(head: Head | None, refusals: Sequence[Refused], services: Services)
     return {refusal.key: refusal for refusal in refusals if sent.get(refusal.key, DELETED) == refusal.record_sha256}
 
 
-def held_by_partner(head: Head, refused: Mapping[str, Refused], services: Services, folder: Path) -> Path:
-    """What the partner holds (Parquet): what it was last sent, but for the refusals that are in force."""
+def held_by_partner(head: Head | None, refused: Mapping[str, Refused], services: Services, folder: Path) -> Path | None:
+    """What the partner holds (Parquet; None: nothing): what it was last sent, but for the refusals in force."""
+    if head is None:
+        return None
     path = services.artifacts.path
     sent = path(head.snapshot)
     if not refused:
@@ -110,6 +112,10 @@ class ResultReader:
         sha256 = session.download(name, local, most_bytes=MOST_BYTES)
         if sha256 is None:
             return [Fault(name, None, None, f"is larger than {MOST_BYTES // 1024**2} MB, or is gone")]
+        if known is not None and known.sha256 == sha256:  # touched, or copied: it says nothing new, and of the old one
+            with self.services.ledger("results") as connection:
+                result_files.remember(connection, self.claim, replace(known, bytes=told.size, modified=told.modified))
+            return []
         delivery = self._delivery(layout.seq_of(name)[1])
         if delivery is None:
             return []  # about a delivery that is still to be committed, or none of ours
@@ -141,19 +147,20 @@ class ResultReader:
         with self.services.ledger("results") as connection:
             known = {refusal.key: refusal for refusal in rows.refusals(connection, self.claim.stream)}
             for key, slot_id, sha256, why in answered:
-                earlier = known.get(key)
-                # What it had refused just before is not what it has instead.
-                again = earlier is not None and earlier.record_sha256 == were.get(key, DELETED)
-                if why is not None:
-                    rows.refuse(
-                        connection,
-                        self.claim,
-                        key=key,
-                        slot_id=slot_id,
-                        record_sha256=sha256,
-                        reason=why,
-                        held_snapshot=earlier.held_snapshot if earlier is not None and again else before,
-                    )
+                if why is None:
+                    continue
+                held, earlier = before, known.get(key)
+                if earlier is not None and earlier.record_sha256 == were.get(key, DELETED):
+                    held = earlier.held_snapshot  # what it had refused just before is not what it has instead
+                rows.refuse(
+                    connection,
+                    self.claim,
+                    key=key,
+                    slot_id=slot_id,
+                    record_sha256=sha256,
+                    reason=why,
+                    held_snapshot=held,
+                )
             rows.withdraw_refusals(connection, self.claim, [key for key, _, _, why in answered if why is None])
             result_files.remember(connection, self.claim, file)
         _log.info(

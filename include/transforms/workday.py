@@ -78,20 +78,25 @@ def _by_day(lines: Lines, zone: pd.Series[str]) -> tuple[Lines, pd.Series[Any], 
     import numpy as np
     import pandas as pd
 
-    places: list[int] = []
-    parts: list[tuple[date, datetime, datetime]] = []
-    columns = (lines.slot("slot_date"), lines.slot("start_utc"), lines.slot("stop_utc"), zone)
-    off = lines.row("integration_type").eq(TIME_OFF)
-    for place, (day, start, stop, name, is_off) in enumerate(zip(*columns, off, strict=True)):
-        found = list(_days_of(start, stop, name)) if is_off else [(day, start, stop)]
-        places += [place] * len(found)
-        parts += found
-    days, starts, stops = ([part[side] for part in parts] for side in range(3))
+    off = lines.row("integration_type").eq(TIME_OFF).to_numpy(dtype=bool)
+    blocks = np.flatnonzero(~off)
+    day, start, stop = (lines.slot(name) for name in ("slot_date", "start_utc", "stop_utc"))
+    parts = [
+        (place, *part)
+        for place in np.flatnonzero(off)
+        for part in _days_of(start.iloc[place], stop.iloc[place], zone.iloc[place])
+    ]
+    places, days, starts, stops = ([part[side] for part in parts] for side in range(4))
+
+    def instants(of_blocks: pd.Series[Any], of_parts: list[Any]) -> pd.Series[Any]:
+        apart = pd.Series(pd.to_datetime(of_parts, utc=True)).astype(of_blocks.dtype)
+        return pd.concat([of_blocks.iloc[blocks], apart], ignore_index=True)
+
     return (
-        lines.only(np.array(places, dtype="int64")),
-        pd.Series(days, dtype="object"),
-        pd.Series(pd.to_datetime(starts, utc=True)).astype("datetime64[us, UTC]"),
-        pd.Series(pd.to_datetime(stops, utc=True)).astype("datetime64[us, UTC]"),
+        lines.only(np.concatenate([blocks, np.array(places, dtype="int64")])),
+        pd.Series([*day.iloc[blocks], *days], dtype="object"),
+        instants(start, starts),
+        instants(stop, stops),
     )
 
 

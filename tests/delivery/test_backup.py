@@ -31,16 +31,12 @@ IN_WINDOW = """
 @pytest.fixture
 def backup(world: World) -> World:
     """The small hospital, with a feed of backups."""
-    (world.partner / BACKUP).mkdir()
     write(world)
     return world
 
 
 def write(world: World, more: str = "") -> None:
-    epic = (world.services.settings.mappings / "epic_on_call_finder.yaml").read_text()
-    place = epic.partition("folder: ")[2].partition("/epic")[0]
-    yaml = f"integration: {BACKUP}\ndestination: {{folder: {place}/{BACKUP}}}\n{more}\n"
-    (world.services.settings.mappings / f"{BACKUP}.yaml").write_text(yaml)
+    world.add_feed(BACKUP, f"integration: {BACKUP}\n{more}\n")
 
 
 def stored(world: World) -> list[Any]:

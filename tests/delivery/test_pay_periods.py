@@ -24,7 +24,6 @@ MAIL = MailSettings(administrators=("admin@example.org",), airflow_url="https://
 YAML = """\
 integration: kronos_workforce_central
 personnel_id: custom2
-destination: {{folder: {folder}}}
 limits: {{rejected_percent: 5, deletes_percent: 20, deletes: 500, updates_percent: 30}}
 settings:
   recurrence: {{anchor: 2026-03-01, days: 14}}
@@ -36,6 +35,8 @@ TABLE = "assignment_id,ignore,pay_code_home\n" + "".join(
     for kind in ("call", "day", "off")
 )
 
+MATRIX = "personnel_type,assignment_type\nNon-Exempt,Call\nNon-Exempt,Shift\n"
+
 
 @pytest.fixture
 def payroll(world: World) -> World:
@@ -44,18 +45,11 @@ def payroll(world: World) -> World:
         store.execute("UPDATE personnel SET home_coid = 'C1'")
         store.execute("""UPDATE departments SET coid = 'C1', kronos_department_id = 'K1', "group" = department_id""")
     write(world)
-    (world.services.settings.mappings / f"{WFC}.csv").write_text(TABLE)
-    matrix = "personnel_type,assignment_type\nNon-Exempt,Call\nNon-Exempt,Shift\n"
-    (world.services.settings.mappings / f"{WFC}.matrix.csv").write_text(matrix)
-    (world.partner / WFC).mkdir()
     return world
 
 
 def write(world: World, more: str = "misaligned_periods: reject") -> None:
-    epic = (world.services.settings.mappings / "epic_on_call_finder.yaml").read_text()
-    folder = epic.partition("folder: ")[2].partition("/epic")[0]
-    yaml = YAML.format(folder=f"{folder}/{WFC}", more=more)
-    (world.services.settings.mappings / f"{WFC}.yaml").write_text(yaml)
+    world.add_feed(WFC, YAML.format(more=more), csv=TABLE, matrix=MATRIX)
 
 
 def rows(world: World, name: str = "WFC_20260301_20260305.csv") -> list[dict[str, str]]:

@@ -47,17 +47,12 @@ def test_every_feed_of_changes_has_a_receiver() -> None:
 
 def answering(world: World, feed: str) -> Path:
     """The folder that the partner looks into; it answers in a folder of its own."""
-    mappings, folder = world.services.settings.mappings, world.partner / feed
-    place = (mappings / f"{KRONOS}.yaml").read_text().partition("folder: ")[2].partition(f"/{KRONOS}")[0]
+    folder = world.partner / feed
     if feed == RESIDENTS:
-        folder.mkdir()
-        yaml = hospital.NEW_INNOVATIONS_YAML.format(folder=f"{place}/{feed}")
-        (mappings / f"{feed}.yaml").write_text(yaml)
-        (mappings / f"{feed}.csv").write_text(hospital.NEW_INNOVATIONS_CSV)
+        world.add_feed(feed, hospital.NEW_INNOVATIONS_YAML, csv=hospital.NEW_INNOVATIONS_CSV)
     (folder / "results").mkdir()
-    answers = "results: {file_name: 'answer_*.csv', slot_id: Slot, person: Who, status: Taken}\n"
-    with (mappings / f"{feed}.yaml").open("a") as yaml_file:
-        yaml_file.write(answers)
+    with (world.services.settings.mappings / f"{feed}.yaml").open("a") as yaml:
+        yaml.write("results: {file_name: 'answer_*.csv', slot_id: Slot, person: Who, status: Taken}\n")
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -164,6 +165,10 @@ def test_a_file_is_read_once_and_again_when_it_has_changed(world: World, kronos:
     with world.services.ledger_reading() as connection:
         [read] = result_files.read(connection, KRONOS).values()
     assert (read.seq, read.accepted, read.refused, read.unknown) == (1, 0, 2, 1)
+    before = attempts(world)
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+    world.run(KRONOS)
+    assert attempts(world) == before, "touched, it says nothing new"
     file.unlink()
     world.run(KRONOS)
     with world.services.ledger_reading() as connection:
@@ -176,12 +181,10 @@ def attempts(world: World) -> dict[str, int]:
 
 
 def test_an_answer_about_an_earlier_delivery_says_nothing_of_what_was_sent_since(world: World) -> None:
-    folder = answering(world, KRONOS, "results: {file_name: 'WFD_{seq}.csv', folder: /elsewhere}")
-    assert not list(folder.iterdir())
-    epic = (world.services.settings.mappings / f"{KRONOS}.yaml").read_text()
-    base = epic.partition("folder: ")[2].partition(f"/{KRONOS}")[0]
-    yaml = world.services.settings.mappings / f"{KRONOS}.yaml"
-    yaml.write_text(epic.replace("folder: /elsewhere", f"folder: {base}/{KRONOS}/results"))
+    answers = f"results: {{file_name: 'WFD_{{seq}}.csv', folder: {world.place}/elsewhere}}"
+    answering(world, KRONOS, answers)
+    folder = world.partner / "elsewhere"
+    folder.mkdir()
     world.run(KRONOS)
     first, second, *_ = sorted(sent(world, 1))
     change(world, first)

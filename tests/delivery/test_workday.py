@@ -26,20 +26,15 @@ TABLE = "assignment_id,integration_type,integration_category\n" + "".join(
 @pytest.fixture
 def workday(world: World) -> World:
     """The small hospital, with a feed of Workday; only cardiology has a position."""
-    (world.partner / WORKDAY).mkdir()
-    mappings = world.services.settings.mappings
-    (mappings / f"{WORKDAY}.csv").write_text(TABLE)
-    (mappings / f"{WORKDAY}.positions.csv").write_text("emp_id,department_id,assignment_id,position_id\n,card,,P-1\n")
     write(world)
     return world
 
 
 def write(world: World, more: str = "") -> None:
-    epic = (world.services.settings.mappings / "epic_on_call_finder.yaml").read_text()
-    place = epic.partition("folder: ")[2].partition("/epic")[0]
-    yaml = f"integration: {WORKDAY}\npersonnel_id: custom2\ndestination: {{folder: {place}/{WORKDAY}}}\n"
+    yaml = f"integration: {WORKDAY}\npersonnel_id: custom2\n"
     yaml += "limits: {rejected_percent: 100, deletes_percent: 100, updates_percent: 100}\n"
-    (world.services.settings.mappings / f"{WORKDAY}.yaml").write_text(f"{yaml}{more}\n")
+    positions = "emp_id,department_id,assignment_id,position_id\n,card,,P-1\n"
+    world.add_feed(WORKDAY, f"{yaml}{more}\n", csv=TABLE, positions=positions)
 
 
 def rows(world: World, name: str) -> list[dict[str, str]]:

@@ -204,8 +204,7 @@ _SEGMENTS = {
 NEW_INNOVATIONS_YAML = """\
 integration: new_innovations
 personnel_id: custom2
-destination: {{folder: {folder}}}
-limits: {{rejected_percent: 100, deletes_percent: 100, updates_percent: 100}}
+limits: {rejected_percent: 100, deletes_percent: 100, updates_percent: 100}
 """
 NEW_INNOVATIONS_CSV = """\
 assignment_id,ignore,ni_duty_hour_name,ni_assignment_name,notes,include_slot_note

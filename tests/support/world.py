@@ -50,11 +50,12 @@ def decide(which: Integration, feed: str, run_id: str, services: Services) -> De
 
 @dataclass
 class World:
-    """Where everything is; ``folder`` is this world's own folder on the partner's server."""
+    """Where everything is; ``partner`` is its own folder on the partner's server, and ``place`` its name there."""
 
     services: Services
     schedule_dsn: str
     partner: Path
+    place: str
     runs: int = 0
 
     @property
@@ -77,6 +78,22 @@ class World:
     def decide(self, slug: str, run_id: str | None = None) -> Decided:
         """The three steps before `deliver`."""
         return decide(integration(slug), slug, run_id or self.run_id(), self.services)
+
+    def add_feed(self, slug: str, yaml: str, **tables: str) -> Path:
+        """Write a feed's mapping, over one that is there: ``yaml`` without its destination, and its tables.
+
+        ``tables`` by suffix: ``csv`` is that of assignments, ``matrix`` stands beside it. Returns the folder that the
+        partner looks into.
+        """
+        mappings, folder = self.services.settings.mappings, self.partner / slug
+        folder.mkdir(exist_ok=True)
+        (mappings / f"{slug}.yaml").write_text(
+            f"destination: {{folder: {self.place}/{slug}}}\n{yaml}", encoding="utf-8"
+        )
+        for suffix, text in tables.items():
+            name = f"{slug}.csv" if suffix == "csv" else f"{slug}.{suffix}.csv"
+            (mappings / name).write_text(text, encoding="utf-8")
+        return folder
 
     def publish_by(self, slug: str, publish: str) -> str:
         """Let a feed be published by another profile; the suffix of its markers, empty where it has none."""
@@ -109,7 +126,7 @@ def build_world(database: Any, server: SftpServer, folder: Path, slots: int = 30
         (mappings / f"{slug}.yaml").write_text(yaml.format(folder=f"{place}/{slug}"), encoding="utf-8")
         (mappings / f"{slug}.csv").write_text(table, encoding="utf-8")
     services = services_of(database, server, folder / "var", mappings)
-    return World(services, database.schedule_dsn, server.root / folder.name)
+    return World(services, database.schedule_dsn, server.root / folder.name, place)
 
 
 def services_of(database: Any, server: SftpServer, var: Path, mappings: Path) -> Services:

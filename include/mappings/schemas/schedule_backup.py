@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from include.cron import interval
-from include.mappings.file_names import check_file_name
+from include.mappings.file_names import check_file_name, may_meet
 from include.mappings.schema import Column, Layout, Limits, MappingSchema, RecordField, Strict, Text, Window
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ LAYOUT = Layout(
 def _check(mapping: FeedMapping) -> Iterator[tuple[KeyPath, str]]:
     name, destination = mapping.settings.workbook_name, mapping.destination
     wrong = check_file_name(name, pay_periods=False, unique=False, replaces=destination.publish != "rename")
-    if wrong is None and name in {destination.file_name, f"{destination.file_name}{destination.done_suffix or ''}"}:
+    if wrong is None and may_meet(name, destination):
         wrong = "can be the name of the other file, or of its marker"
     if wrong is None and not name.endswith(".xlsx"):
         wrong = "must end in .xlsx"
