@@ -585,13 +585,29 @@ def hashes_in(rows: Iterable[tuple[str]]) -> set[str]:
 
 @contextmanager
 def no_run_by_the_clock(platform: WholePlatform, feed: str) -> Iterator[None]:
-    platform.airflow("PATCH", f"/dags/{feed}", json={"is_paused": True})
-    try:
+    """Pause the feed's Dag while none of its runs is under way: in a paused Dag, these would stand still for ever."""
+
+    def pause(is_paused: bool) -> None:
+        platform.airflow("PATCH", f"/dags/{feed}", json={"is_paused": is_paused})
+
+    def at_rest() -> bool:
         path = f"/dags/{feed}/dagRuns?state=running&state=queued"
-        wait_until(lambda: platform.airflow("GET", path)["total_entries"] == 0, 120, f"{feed} is at rest")
+        return bool(platform.airflow("GET", path)["total_entries"] == 0)
+
+    def paused_at_rest() -> bool:
+        if not at_rest():
+            return False
+        pause(True)
+        if at_rest():
+            return True
+        pause(False)
+        return False
+
+    try:
+        wait_until(paused_at_rest, 120, f"{feed} is at rest")
         yield
     finally:
-        platform.airflow("PATCH", f"/dags/{feed}", json={"is_paused": False})
+        pause(False)
 
 
 def age_everything(platform: WholePlatform) -> list[Path]:
