@@ -30,7 +30,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("include.integration",),
     ("include.schedule", "include.mappings"),
-    ("include.database", "include.duck", "include.files"),
+    ("include.database", "include.duck", "include.files", "include.zips"),
     (
         "include.frames",
         "include.operations",

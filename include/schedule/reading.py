@@ -12,13 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.schedule.archive import ByteStream, nearest, shown
+from include.schedule.archive import nearest
 from include.schedule.files import MAX_JSON_LENGTH, MODIFIED_AT, ExchangeFile
+from include.zips import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.schedule.faults import FaultList
+    from include.zips import ByteStream
 
 CHUNK_ROWS = 20_000
 _BLOCK_BYTES = 1 << 20
