@@ -18,7 +18,7 @@ from include.schedule.archive import open_source
 from include.schedule.checking import FileCheck
 from include.schedule.faults import FaultList
 from include.schedule.files import FILES
-from include.schedule.reading import CsvFile
+from include.schedule.reading import CsvFile, Expected
 from include.schedule.stored import (
     first_filled_table,
     load_known,
@@ -129,7 +129,7 @@ class _Import:
         """Read, check and copy one file; ``None`` where its form does not allow it."""
         try:
             with closing(self._source.open_table[file.table]()) as stream:
-                return self._read(CsvFile(file, stream, self._faults), file, known, stored)
+                return self._read(CsvFile(Expected.exchange(file), stream, self._faults), file, known, stored)
         except ImportRejected as error:  # the archive broke while it was read
             self._faults.add_all(error.faults)
             known.keys.pop(file.table, None)

@@ -1,4 +1,4 @@
-"""Reads one exchange file as CSV: records with the physical line each starts on, and the faults of its form.
+"""Reads one file that was sent to us as CSV: records with the physical line each starts on, and the faults of its form.
 
 The form is what can be wrong before a value means anything: encoding, quotes, header, number of fields. Reading goes on
 after a fault, so that all of them are told at once.
@@ -39,6 +39,25 @@ class Chunk:
     lines: list[int]
     rows: list[list[str]]
     suspect: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is known of a file before it is read: the ``name`` it is told by, the columns that it may have, and must.
+
+    ``others``: it may have more columns, which are not looked at, and blanks around their names.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    required: tuple[str, ...]
+    others: bool = False
+
+    @classmethod
+    def exchange(cls, file: ExchangeFile) -> Expected:
+        """An exchange file; what follows ``modified_at`` belongs to later versions."""
+        required = tuple(column.name for column in file.columns if column.required)
+        return cls(file.file_name, (*file.column_names, MODIFIED_AT), required)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,20 +153,20 @@ def _field_limit() -> Iterator[None]:
 
 
 class CsvFile:
-    """One exchange file being read.
+    """One file being read.
 
     ``header`` is set after construction; ``None`` where no row can be understood. ``guessed`` are the fields of records
     with faults of form, as far as they can be guessed: good enough to know which keys the file has.
     """
 
-    def __init__(self, file: ExchangeFile, stream: ByteStream, faults: FaultList) -> None:
-        self._name = file.file_name
+    def __init__(self, expected: Expected, stream: ByteStream, faults: FaultList) -> None:
+        self._name = expected.name
         self._faults = faults
         self._lines = _Lines(stream)
         self._reader = csv.reader(self._lines, strict=True)
         self.guessed: list[list[str]] = []
         with _field_limit():
-            self.header = self._read_header(file)
+            self.header = self._read_header(expected)
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the records in chunks; records with faults of form are reported and left out."""
@@ -216,7 +235,7 @@ class CsvFile:
         source.step_back_to_second_line()
         self._reader = csv.reader(source, strict=True)
 
-    def _read_header(self, file: ExchangeFile) -> Header | None:
+    def _read_header(self, expected: Expected) -> Header | None:
         names: list[str] = []
         before = self._faults.count(self._name)
         while not names:
@@ -226,30 +245,35 @@ class CsvFile:
                     self._faults.add(self._name, 1, None, "is empty; it needs a header line")
                 return None
             names = record
-        known = file.column_names
+        if expected.others:
+            names = [name.strip() for name in names]
         if self._lines.suspect and any("\0" in name or not _is_text(name) for name in names):
             self._faults.add(self._name, 1, None, "is not UTF-8 text")
             return None
-        if not set(names) & set(known):
+        if not set(names) & set(expected.columns) - {MODIFIED_AT}:
             # Perhaps a row without a header: its fields are values, and values are not told.
             self._faults.add(self._name, 1, None, "is no header: it names none of the file's columns")
             return None
-        return self._understand(file, names)
+        return self._understand(expected, names)
 
-    def _understand(self, file: ExchangeFile, names: list[str]) -> Header:
-        known = (*file.column_names, MODIFIED_AT)
+    def _understand(self, expected: Expected, names: list[str]) -> Header:
         positions: dict[str, int] = {}
-        free = [name for name in known if name not in names]
+        free = [name for name in expected.columns if name not in names]
         for position, name in enumerate(names):
             if name in positions:
                 self._faults.add(self._name, 1, shown(name), "is in the header twice")
-            elif name in known:
+            elif name in expected.columns:
                 positions[name] = position
-            elif MODIFIED_AT not in positions:  # what follows it belongs to later versions
+            elif not expected.others and MODIFIED_AT not in positions:
                 self._faults.add(self._name, 1, shown(name), "is no column of this file" + nearest(name, free))
-        for column in file.columns:
-            if column.required and column.name not in positions:
-                self._faults.add(self._name, 1, column.name, "is missing; it is required")
+        for name in expected.required:
+            if name not in positions:
+                self._faults.add(
+                    self._name,
+                    1,
+                    name,
+                    "is missing; it is required" + (nearest(name, names) if expected.others else ""),
+                )
         return Header(positions, len(names))
 
 
