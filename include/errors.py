@@ -78,6 +78,12 @@ class ImportRejected(InputFaults):
     summary = "The import was refused"
 
 
+class InboundRejected(InputFaults):
+    """Have whoever sent the file send it anew: it cannot be read, and nothing of it was taken over."""
+
+    summary = "The file that came in cannot be taken"
+
+
 class ResultsUnreadable(InputFaults):
     """Mend the mapping's `results`, or the partner's files: what it took and what it refused cannot be read."""
 

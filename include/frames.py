@@ -91,13 +91,14 @@ class Span:
 
     ``window``: any part of the slot overlaps the local days ``first_day``..``last_day`` of its department.
     ``pay_period``: ``slot_date`` lies in the days of its department's pay group, see ``groups``. ``published``: every
-    published slot; both days None. ``tables``: no span of slots, but whole tables; both days None.
+    published slot; both days None. ``tables``, ``inbound``: no span of slots, but whole tables, or the rows of a file
+    that came in; both days None.
     ``epoch`` names the pay period (its first day, ISO; where pay groups differ, all their first days) where what the
     partner holds is one period's, else "".
     ``groups`` are the pay groups that have pay periods of their own; ``first_day``..``last_day`` hold for all others.
     """
 
-    kind: Literal["window", "pay_period", "published", "tables"]
+    kind: Literal["window", "pay_period", "published", "tables", "inbound"]
     first_day: date | None = None
     last_day: date | None = None
     epoch: str = ""
@@ -130,6 +131,25 @@ class SlotExtract:
     assignments: pd.DataFrame  # ASSIGNMENT_COLUMNS
     span: Span
     as_of: datetime  # the business clock when the fence was claimed
+
+
+#: The judged rows of an inbound file, beside a text column for each field of a person that the file has.
+INBOUND_COLUMNS = (
+    "line",  # in the file, the header is line 1
+    "key",  # null = empty
+    "emp_id",  # the person who carries the key, null where it is nobody or where it is several
+    "reason",  # null, or why the row is not taken over
+    "detail",  # what exactly, without a value
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InboundExtract:
+    """The rows of one inbound file, judged, and the people of the store at the moment they were read."""
+
+    rows: pd.DataFrame  # INBOUND_COLUMNS and the file's fields; empty cells are null
+    people: pd.DataFrame  # emp_id, every field that a person has (null = empty), active, is_placeholder
+    fields: tuple[str, ...]  # those that the file has, the key among them
 
 
 @dataclass(frozen=True, slots=True)

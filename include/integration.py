@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from include.frames import SlotExtract, Transformed, Verdict
+    from include.frames import InboundExtract, SlotExtract, Transformed, Verdict
     from include.mappings.schema import FeedMapping
     from include.operations import RowDestination
 
     Transform = Callable[[SlotExtract, FeedMapping, Verdict], Transformed]
+    InboundTransform = Callable[[InboundExtract, FeedMapping], Transformed]
 
 _SLUG = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
 
@@ -40,6 +41,11 @@ class Slots:
 @dataclass(frozen=True, slots=True)
 class Tables:
     """All tables of the schedule store, drafts included, as they are at one moment: nothing is decided about a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A file that somebody puts into the feed's folder for us, one in each run, the oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,12 @@ class Sftp:
     companion: Companion | None = None
 
 
-Source = Slots | Tables
+@dataclass(frozen=True, slots=True)
+class Personnel:
+    """People's fields in our own schedule store; a report of what was done goes back as a file."""
+
+
+Source = Slots | Tables | Inbound
 Way = Snapshot | Changes | Rows
 
 
@@ -106,9 +117,9 @@ class Integration:
     slug: str
     doc: str | None
     source: Source
-    transform: Transform | None
+    transform: Transform | InboundTransform | None
     way: Way
-    destination: Sftp | RowDestination
+    destination: Sftp | Personnel | RowDestination
     on_call: bool = False
     woken: bool = False
 
@@ -120,11 +131,17 @@ class Integration:
                 f"Integration {self.slug} has no page.", next_step="start its Dag file's docstring with '# <name>'"
             )
         if isinstance(self.source, Tables) is not (self.transform is None):
-            raise ConfigurationError(f"Integration {self.slug}: slots need a transform, and whole tables have none.")
+            raise ConfigurationError(
+                f"Integration {self.slug}: whole tables have no transform, and all else needs one."
+            )
         if isinstance(self.source, Tables) and not isinstance(self.way, Snapshot):
             raise ConfigurationError(f"Integration {self.slug}: whole tables are sent whole, as a Snapshot.")
         if isinstance(self.way, Changes) and self.way.per_epoch and self.source != Slots("pay_period"):
             raise ConfigurationError(f"Integration {self.slug}: a baseline per epoch needs Slots(within='pay_period').")
+        if isinstance(self.source, Inbound) is not isinstance(self.destination, Personnel):
+            raise ConfigurationError(
+                f"Integration {self.slug}: what comes in goes to people of the store, and only that."
+            )
         if isinstance(self.way, Rows) is isinstance(self.destination, Sftp):
             raise ConfigurationError(
                 f"Integration {self.slug}: a file carries a Snapshot or Changes, and only Rows go record by record."
@@ -133,7 +150,7 @@ class Integration:
             raise ConfigurationError(f"Integration {self.slug}: only a Snapshot of slots has a companion.")
         if self.woken and not isinstance(self.source, Slots):
             raise ConfigurationError(
-                f"Integration {self.slug}: whole tables go by the clock; any change concerns them."
+                f"Integration {self.slug}: only slots wake a feed; what is not of slots goes by the clock."
             )
         if self.on_call and isinstance(self.way, Changes):
             raise ConfigurationError(f"Integration {self.slug}: a file of changes is approved as it is, or not at all.")

@@ -266,6 +266,13 @@ _ALL = (
         ANALYST,
     ),
     Reason(
+        "not_in_file",
+        "not_extracted",
+        "The file that came in last says nothing about this person.",
+        "Nothing to do where the person is not in the source. Else enter the same key in both places.",
+        SCHEDULER,
+    ),
+    Reason(
         "not_yet_read",
         "not_extracted",
         "The slot was entered, or became visible, after the feed's last run had read the schedule.",

@@ -29,6 +29,13 @@ _GUARDS = {
     "rejected_percent": "{measured} % of the slots cannot be delivered as they are; up to {limit} % are let pass.",
     "layout": "The form of the file (its columns, or how they are written) would not be the one of last time.",
 }
+_GUARDS_OF_IMPORTS = {
+    "to_zero": "No row of the file finds a person; the schedule has {limit}.",
+    "deletes": "{measured} people would lose a value; up to {limit} may without approval.",
+    "deletes_percent": "{measured} % of the people would lose a value; up to {limit} % may.",
+    "updates_percent": "{measured} % of the people would change; up to {limit} % may change at once.",
+    "rejected_percent": "{measured} % of the rows that find a person were rejected; up to {limit} % are let pass.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,10 @@ def _group(group: Group, kind: IncidentClass) -> str:
 
 def _held(notice: Notice) -> Story:
     facts = notice.facts
+    if notice.what == "held_import":
+        reasons = [_guard(guard, _GUARDS_OF_IMPORTS) for guard in facts.get("guards") or ()]
+        listed = tuple(item(line, ()) for line in reasons)
+        return Story(_filled("held_import", notice), causes=listed, slots_are="People waiting")
     lost, withheld = int(facts.get("lost") or 0), int(facts.get("withheld") or 0)
     sent = "Nothing was sent: the partner still has what it was sent last."
     if withheld:
@@ -100,7 +111,7 @@ def _held(notice: Notice) -> Story:
         losses = f"{count(lost, 'slot')} that the partner has now would be taken away."
     held = f"held, {count(lost, 'slot')} would disappear" if lost else "held, too much would change at once"
     causes = [_cause(cause) for cause in facts.get("causes") or ()]
-    guards = [_guard(guard) for guard in facts.get("guards") or ()]
+    guards = [_guard(guard, _GUARDS) for guard in facts.get("guards") or ()]
     return Story(
         _filled("held", notice, held=held, sent=sent, losses=losses),
         causes=tuple(item(line, ()) for line in (*causes, *guards)),
@@ -109,8 +120,8 @@ def _held(notice: Notice) -> Story:
     )
 
 
-def _guard(guard: Mapping[str, Any]) -> str:
-    sentence = _GUARDS.get(str(guard.get("guard")), f"{guard.get('guard')}: {{measured}}; the limit is {{limit}}.")
+def _guard(guard: Mapping[str, Any], words: Mapping[str, str]) -> str:
+    sentence = words.get(str(guard.get("guard")), f"{guard.get('guard')}: {{measured}}; the limit is {{limit}}.")
     return sentence.format(measured=_number(guard.get("measured")), limit=_number(guard.get("limit")))
 
 

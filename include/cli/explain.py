@@ -14,7 +14,8 @@ from include.cli.output import print_facts, print_json
 from include.reasons import REASONS
 
 if TYPE_CHECKING:
-    from include.run.explain import Explanation, PersonsDay
+    from include.run.explain import PersonsDay
+    from include.run.explanation import Explanation
     from include.sources.facts import Former
 
 

@@ -89,6 +89,18 @@ class FileSession(Protocol):
     def names(self, prefix: str) -> list[str]:
         """List the names in the folder that start with ``prefix``, sorted."""
 
+    def move(self, name: str, folder: str, new_name: str) -> bool:
+        """Rename a file into another folder of the partner, which is created if need be; nothing is overwritten.
+
+        ``False``: that name is taken, or ``name`` is not there any more; nothing was changed.
+
+        Raises:
+            DeliveryUncertain: the answer was lost; it may have happened. Look before repeating.
+        """
+
+    def beside(self, folder: str) -> FileSession:
+        """The same connection, in another folder of the partner."""
+
     def make_folder(self) -> None:
         """Create what is missing of the folder and of those above it."""
 

@@ -39,13 +39,17 @@ def open_sftp(target: SftpTarget, folder: str) -> Iterator[SftpSession]:
         DestinationUnavailable: no connection, or no answer in time.
         DeliveryRefused: another host key than the pinned ones (nothing was authenticated), or the login was refused.
     """
+    _check_folder(target, folder)
+    with wire.open_wire(target) as opened:
+        yield SftpSession(target, folder, opened)
+
+
+def _check_folder(target: SftpTarget, folder: str) -> None:
     if not folder.isprintable() or ".." in folder.split("/"):
         raise ConfigurationError(
             f"SFTP {target.place}: the folder's name holds '..' or something unprintable.",
             next_step="mend destination.folder of the feed",
         )
-    with wire.open_wire(target) as opened:
-        yield SftpSession(target, folder, opened)
 
 
 class SftpSession(SftpRequests):
@@ -179,6 +183,27 @@ class SftpSession(SftpRequests):
                 return sorted(name for name in self._client.listdir(self._folder) if name.startswith(prefix))
         except wire.SftpStatus as no:
             raise self._refusal("listing", self._folder, no) from no
+
+    def beside(self, folder: str) -> SftpSession:
+        """Lend the same connection, in another folder."""
+        _check_folder(self._target, folder)
+        return SftpSession(self._target, folder, self._wire)
+
+    def move(self, name: str, folder: str, new_name: str) -> bool:
+        """Rename into another folder; ``False`` if that name is taken, or the file is gone."""
+        there = self.beside(folder)
+        there.make_folder()
+        source, target = self._path(name), there._path(new_name)  # noqa: SLF001 - a session like this one
+        if self._stat(target) is not None:
+            return False
+        try:
+            with effect("sftp.move"), self._asking("moving", source, lost=DeliveryUncertain):
+                self._client.rename(source, target)
+        except wire.SftpStatus as no:
+            if self._stat(source) is None or self._stat(target) is not None:
+                return False
+            raise self._refusal("moving", source, no) from no
+        return True
 
     def make_folder(self) -> None:
         """Create what is missing of the folder and of those above it."""

@@ -52,6 +52,29 @@ def whole_tables(files: tuple[str, ...]) -> ExpectationSuite:
 
 
 @cache
+def inbound_rows() -> ExpectationSuite:
+    """Suite of the rows of a demographic file: each finds one person, and its values can be taken."""
+    from great_expectations import expectations as gxe
+
+    return _suite(
+        "inbound_rows",
+        gxe.ExpectColumnValuesToNotBeNull(column="key", meta={"name": "key present", "reason": "id_missing"}),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="key_rows", max_value=1, meta={"name": "key in one row only", "reason": "id_duplicate"}
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="key_holders", max_value=1, meta={"name": "key of one person only", "reason": "id_duplicate"}
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="key_holders", min_value=1, meta={"name": "key of somebody", "reason": "unmatched"}
+        ),
+        gxe.ExpectColumnValuesToBeNull(
+            column="faulty", meta={"name": "values can be taken over", "reason": "value_refused"}
+        ),
+    )
+
+
+@cache
 def whole_extract() -> ExpectationSuite:
     """Suite of an extract's own counts: as many slots as the store counted, by people and by assignments."""
     from great_expectations import expectations as gxe

@@ -84,6 +84,13 @@ _INCIDENTS = """
     gone AS (DELETE FROM incident USING old WHERE incident.incident_id = old.incident_id RETURNING 1)
     SELECT (SELECT count(*) FROM gone) AS incident, (SELECT count(*) FROM gone_mail) AS mail
 """
+_INBOUND = """
+    WITH gone AS (
+        DELETE FROM inbound_file
+        WHERE read_at < :before AND archived_at IS NOT NULL AND told_at IS NOT NULL RETURNING 1
+    )
+    SELECT count(*) AS inbound_file FROM gone
+"""
 
 
 def forget_rows(connection: Connection, before: datetime) -> dict[str, int]:
@@ -102,4 +109,5 @@ def forget_rows(connection: Connection, before: datetime) -> dict[str, int]:
     removed = dict(deliveries.mappings().one())
     runs = connection.execute(text(_RUNS), {"before": before}).mappings().one()
     incidents = connection.execute(text(_INCIDENTS), {"before": before}).mappings().one()
-    return {**runs, **removed, **incidents}
+    inbound = connection.execute(text(_INBOUND), {"before": before}).mappings().one()
+    return {**runs, **removed, **incidents, **inbound}

@@ -271,6 +271,7 @@ class MappingSchema:
     missing_id: Literal["id_missing", "opted_out"] = "id_missing"
     limits: Limits = field(default_factory=Limits)
     delivers_slots: bool = True  # `departments` is refused otherwise
+    takes_in: bool = False  # files that others send, whose rows are about people
     delivers_people: bool = True  # `personnel_id` is then required, and refused otherwise
     delivers_open_shifts: bool = False  # True where the partner must know that nobody holds a slot
     delivers_placeholders: bool = True  # False where people are paid or invited: slots of placeholders are excluded

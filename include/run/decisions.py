@@ -86,15 +86,18 @@ class Decided:
     days: DaysRead
 
 
-def write_decisions(decisions: pd.DataFrame, extract: SlotExtract, file: Path) -> None:
-    """Write the decisions about an extract (see :class:`include.frames.Transformed`) to ``file``."""
+def write_decisions(decisions: pd.DataFrame, extract: SlotExtract | None, file: Path) -> None:
+    """Write the decisions about an extract (see :class:`include.frames.Transformed`) to ``file``.
+
+    ``extract`` is None where it is not one of slots, and there are no days.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pandas(decisions, preserve_index=False)
     with pq.ParquetWriter(file, table.schema, **_ENCODING) as writer:
         writer.write_table(table)
-        writer.add_key_value_metadata({_DAYS: json.dumps(_days(extract), sort_keys=True)})
+        writer.add_key_value_metadata({_DAYS: json.dumps(_days(extract) if extract else {}, sort_keys=True)})
 
 
 def read_decisions(file: Path, slot_ids: Collection[str]) -> Decided:

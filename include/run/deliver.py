@@ -8,18 +8,19 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from include.integration import Rows
+from include.integration import Inbound, Rows
 from include.ledger import deliveries, fence, runs
 from include.run import incidents
 from include.run.file_way import Files, standing_of_files
+from include.run.frozen import frozen_mapping
 from include.run.guarding import said
 from include.run.handed import Decided, Receipt, Sent
+from include.run.import_way import ImportWay, standing_of_import
 from include.run.order import Order
 from include.run.pushing import standing_of_rows
 from include.run.record_way import RecordWay
 from include.run.sessions import Sessions
 from include.run.summary import write_summary
-from include.run.validate import frozen_mapping
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +75,8 @@ def standing_after(
 ) -> Standing:
     """How every slot of a run stands with the partner, whatever became of the run; ``reason`` is why some do not."""
     standing_of = standing_of_rows if isinstance(integration.way, Rows) else standing_of_files
+    if isinstance(integration.source, Inbound):
+        standing_of = standing_of_import
     return standing_of(decided, services, folder, reason=reason)
 
 
@@ -87,6 +90,9 @@ def _way(
     stack: ExitStack,
 ) -> Delivering:
     mapping = frozen_mapping(decided.extracted, services)
+    if isinstance(integration.source, Inbound):
+        sessions = Sessions(stack, services)
+        return ImportWay(integration, mapping, decided, claim, order, services, folder, sessions)
     if isinstance(integration.way, Rows):
         return RecordWay(integration, mapping, decided, claim, order, services, folder)
     return Files(integration, mapping, decided, claim, order, services, folder, Sessions(stack, services))
@@ -98,7 +104,8 @@ def _dry_run(integration: Integration, decided: Decided, claim: Claim, way: Deli
     stored = services.artifacts.put_file(preview.plan).sha256 if preview.plan is not None else None
     with services.artifacts.scratch(claim.run_id) as folder:
         standing = standing_after(integration, decided, services, folder, reason="awaiting_approval")
-    why = "; ".join(said(trip) for trip in preview.judged.trips)
+    inbound = isinstance(integration.source, Inbound)
+    why = "; ".join(said(trip, inbound=inbound) for trip in preview.judged.trips)
     with services.ledger("finish") as connection:
         fence.hold(connection, claim)
         runs.finish(

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from include.clock import business_time
 from include.errors import UnknownName
 from include.ledger import rows, runs
 from include.mappings.frozen import thaw
-from include.reasons import REASONS
+from include.mappings.schemas import schema_for
 from include.run.account import read_standing
 from include.run.decisions import DaysRead, Decided, read_decisions
 from include.run.details import Subject, days_of, departments_of, detail_of, moment
+from include.run.explain_import import explain_rows
+from include.run.explanation import Explanation, explanation, joined
 from include.run.news import changes_by_slot, mapping_news
 from include.run.which_run import When, find_run
 from include.sources.facts import slots_at, slots_of_person
@@ -26,36 +28,14 @@ from include.sources.people import carriers_of, is_known
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
-    from datetime import date, datetime
+    from datetime import date
 
     from include.ledger.records import Run
     from include.mappings.schema import FeedMapping
     from include.run.decisions import Decision
+    from include.run.explanation import Outcome
     from include.run.services import Services
     from include.sources.facts import Former, SlotFacts
-
-Outcome = Literal["delivered", "pending", "excluded", "rejected", "not_extracted"]
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What became of one slot in one run.
-
-    ``reason``, and with it ``meaning``, ``fix`` and ``owner``, is None when it was delivered. ``detail`` says what
-    exactly, ``also`` what else would keep the slot once that is mended, or is reported about one that was delivered.
-    People stand in it by emp_id alone.
-    """
-
-    slot_id: str
-    outcome: Outcome
-    reason: str | None
-    meaning: str | None
-    fix: str | None
-    owner: str | None
-    detail: str | None
-    also: tuple[str, ...]
-    run_id: str
-    run_started_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +54,9 @@ def explain_slot(services: Services, feed: str, slot_id: str, when: When | None 
         MappingError, ConfigurationError: the feed never ran.
         StateDamaged: what the run decided cannot be read any more.
     """
-    found = _Explainer.of(services, feed, when or When()).explain([slot_id])
+    explainer = _Explainer.of(services, feed, when or When())
+    rows = explainer.takes_in
+    found = explain_rows(services, explainer.run, slot_id) if rows else explainer.explain([slot_id])
     if not found:
         raise UnknownName(
             f"Neither the run of {feed} that was asked about nor the schedule store knows slot {slot_id}.",
@@ -95,6 +77,11 @@ def explain_person(services: Services, feed: str, emp_id: str, day: date, when: 
     """
     dsn = services.settings.schedule_dsn
     explainer = _Explainer.of(services, feed, when or When())
+    if explainer.takes_in:
+        rows = explain_rows(services, explainer.run, emp_id)
+        if not rows:
+            raise _unknown_person(dsn, emp_id)
+        return PersonsDay(rows, ())
     at = explainer.run.started_at if explainer.is_past else None
     held, former = slots_of_person(dsn, emp_id, day, at, now=business_time(at) if at else None)
     if not held and not former and not is_known(dsn, emp_id):
@@ -131,6 +118,11 @@ class _Explainer:
             return None
         with self.services.artifacts.open(self.run.mapping_version) as stored:
             return thaw(stored.read())
+
+    @property
+    def takes_in(self) -> bool:
+        """Whether the feed takes in what others send: then it is about people and rows of a file, not about slots."""
+        return self.mapping is not None and schema_for(self.mapping.integration).takes_in
 
     def explain(self, slot_ids: Sequence[str]) -> list[Explanation]:
         """Explain slots, in their order; those that nobody knows are left out."""
@@ -240,7 +232,7 @@ class _Explainer:
             news.append(f"Runs fail since ({failed.run_id}, {moment(failed.started_at)}): {failed.error}")
         elif wrong is not None:
             news.append(wrong)
-        return replace(about, detail=_joined(news))
+        return replace(about, detail=joined(news))
 
     @cached_property
     def _mapping_news(self) -> tuple[str | None, str | None]:
@@ -267,20 +259,4 @@ class _Explainer:
         details: Iterable[str | None],
         also: tuple[str, ...] = (),
     ) -> Explanation:
-        known = REASONS[reason] if reason else None
-        return Explanation(
-            slot_id=slot_id,
-            outcome=outcome,
-            reason=reason,
-            meaning=known.meaning if known else None,
-            fix=known.fix if known else None,
-            owner=known.owner if known else None,
-            detail=_joined(details),
-            also=also,
-            run_id=self.run.run_id,
-            run_started_at=self.run.started_at,
-        )
-
-
-def _joined(sentences: Iterable[str | None]) -> str | None:
-    return " ".join(sentence for sentence in sentences if sentence) or None
+        return explanation(self.run, slot_id, outcome, reason, details, also)

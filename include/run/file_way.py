@@ -83,14 +83,14 @@ class Files(OneTry):
         with self.services.ledger_reading() as connection:
             done = deliveries.committed_under(connection, self.claim)
         if done is not None:
-            return Outcome(self._sent(done))
+            return Outcome(self.sent(done))
         if self.order.resend:
-            return Outcome(self._sent(self.resend()))
+            return Outcome(self.sent(self.resend()))
         epoch = self.decided.extracted.span.epoch
         reader = ResultReader(self.mapping, epoch, self.claim, self.sessions, self.services, self.folder)
         unreadable = reader.read_all()
         outcome = replace(self.send_difference(), unreadable=unreadable)
-        return outcome if outcome.sent or settled is None else replace(outcome, sent=self._sent(settled))
+        return outcome if outcome.sent or settled is None else replace(outcome, sent=self.sent(settled))
 
     def preview(self) -> Preview:
         """Work out what would be sent; the partner hears nothing, and nothing moves."""
@@ -121,7 +121,7 @@ class Files(OneTry):
 
     def _staged_after_all(self, left: Delivery) -> Delivery:
         """Finish the upload of a delivery whose name may hold no other bytes; as it is, where the partner says no."""
-        if place_of(left.destination) != place_of(self._destination()):
+        if place_of(left.destination) != place_of(self.destination()):
             return left
         session = self.sessions.to(left.destination)  # a login that is refused concerns this run as well
         try:
@@ -134,7 +134,7 @@ class Files(OneTry):
         try:
             discard_uploads(left, self.sessions.to(left.destination), self.services)
         except CallboardError as error:
-            if dict(left.destination) == self._destination():
+            if dict(left.destination) == self.destination():
                 raise  # this run needs the same partner: let it say so
             reason += f"; its uploads could not be removed ({error.summary.lower()})"
         with self.services.ledger("supersede") as connection:
@@ -219,7 +219,7 @@ class Files(OneTry):
         if not files:
             return Outcome(None, judged)
         new = self._new(planned, files, counts=counts, snapshot=snapshot)
-        sent = self._sent(self._send(replace(new, guards=judged.guards, withheld=withheld)))
+        sent = self.sent(self._send(replace(new, guards=judged.guards, withheld=withheld)))
         if not withheld:
             return Outcome(sent, judged)
         held = self._hold(judged, planned)  # as before, and against the head that has just moved
@@ -279,7 +279,7 @@ class Files(OneTry):
             adds=counts.adds,
             updates=counts.updates,
             deletes=counts.deletes,
-            destination=self._destination(),
+            destination=self.destination(),
             files=files,
         )
 
@@ -327,7 +327,8 @@ class Files(OneTry):
         drive(prepared, self.claim, session, self.services)
         return prepared
 
-    def _sent(self, delivery: Delivery) -> Sent:
+    def sent(self, delivery: Delivery) -> Sent:
+        """What went to the partner with a delivery."""
         return Sent(
             seq=delivery.seq,
             files=delivered_paths(delivery, self.services),
@@ -336,7 +337,8 @@ class Files(OneTry):
             deletes=delivery.deletes,
         )
 
-    def _destination(self) -> dict[str, str]:
+    def destination(self) -> dict[str, str]:
+        """Where files go, as it is frozen with their bytes."""
         destination = self.mapping.destination
         frozen = {
             "connection": destination.connection,

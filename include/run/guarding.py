@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.errors import ConfigurationError, DeliveryHeld
-from include.integration import Changes, Rows
+from include.integration import Changes, Inbound, Rows, Sftp
 from include.ledger import approvals, deliveries
 from include.mappings.frozen import layout_version
 from include.mappings.schemas import schema_for
@@ -150,7 +150,10 @@ class Guarding:
             "causes": causes_of(lost, self.mapping, self.decided, self.services) if causes is None else causes,
             "withheld": len(lost) if judged.withholds else 0,
         }
-        why = "; ".join(said(trip) for trip in judged.trips)
+        inbound = isinstance(self.integration.source, Inbound)
+        if inbound:
+            facts["what"] = "held_import"
+        why = "; ".join(said(trip, inbound=inbound) for trip in judged.trips)
         with self.services.ledger("hold") as connection:
             deliveries.keep_held(connection, self.claim, replace(new, guards=judged.guards, files=()), why)
         feed = self.mapping.feed
@@ -177,7 +180,8 @@ class Guarding:
         if decisions is not None and self.decided.rejected:
             rejected = rejected_within_limits(artifacts.path(decisions))
         layout = held_layout = None
-        if self.mapping.layout is not None and not schema_for(self.mapping.integration).fixed_layout:
+        for_a_partner = isinstance(self.integration.destination, Sftp)
+        if for_a_partner and self.mapping.layout and not schema_for(self.mapping.integration).fixed_layout:
             with self.services.ledger_reading() as connection:
                 last = deliveries.last_committed(connection, self.claim.stream)
             if last is not None and last.mapping_version != self.mapping.version:
@@ -203,8 +207,16 @@ _SAID = {
     "rejected_percent": "{measured} % of the slots that should be delivered were rejected (limit {limit:g} %)",
     "layout": "the file would look different from the last one",
 }
+_SAID_OF_IMPORTS = {
+    "to_zero": "no row of the file finds a person (the schedule has {limit})",
+    "deletes": "{measured} people would lose a value (limit {limit})",
+    "deletes_percent": "{measured} % of the people would lose a value (limit {limit:g} %)",
+    "updates_percent": "{measured} % of the people would change (limit {limit:g} %)",
+    "rejected_percent": "{measured} % of the rows that find a person were rejected (limit {limit:g} %)",
+}
 
 
-def said(trip: Trip) -> str:
-    """One trip in words."""
-    return _SAID[trip.guard].format(measured=trip.measured, limit=trip.limit)
+def said(trip: Trip, *, inbound: bool = False) -> str:
+    """One trip in words; ``inbound``: of a file that came in."""
+    words = _SAID_OF_IMPORTS if inbound else _SAID
+    return words[trip.guard].format(measured=trip.measured, limit=trip.limit)

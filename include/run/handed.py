@@ -35,15 +35,36 @@ class TableArchive:
 
 
 @dataclass(frozen=True, slots=True)
+class InboundFile:
+    """A file that came in, with references (SHA-256) to its rows and to the people of the store; '' where none did.
+
+    ``bytes``, ``modified`` (seconds since 1970) and ``sha256`` are the file's. ``lacking``: columns that it could have
+    and has not. ``waiting``: how many more lie there.
+    """
+
+    name: str = ""
+    bytes: int | None = None
+    modified: int | None = None
+    sha256: str = ""
+    file_rows: str = ""
+    people: str = ""
+    lacking: tuple[str, ...] = ()
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Extracted:
-    """The claim, a reference (SHA-256) to the frozen mapping, and what was read: ``rows`` slots, or rows of tables."""
+    """The claim, a reference (SHA-256) to the frozen mapping, and what was read.
+
+    ``rows``: slots, or rows of tables, or of a file that came in.
+    """
 
     claim: Claim
     feed: str
     as_of: datetime
     span: Span
     mapping: str
-    content: SlotFrames | TableArchive
+    content: SlotFrames | TableArchive | InboundFile
     rows: int
 
     @property
@@ -51,10 +72,10 @@ class Extracted:
         """The frames of an extract of slots.
 
         Raises:
-            TypeError: it is one of whole tables.
+            TypeError: it is another one.
         """
         if not isinstance(self.content, SlotFrames):
-            raise TypeError("an extract of whole tables has no frames")
+            raise TypeError("only an extract of slots has their frames")
         return self.content
 
     @property
@@ -62,10 +83,21 @@ class Extracted:
         """The archive of an extract of whole tables.
 
         Raises:
-            TypeError: it is one of slots.
+            TypeError: it is another one.
         """
         if not isinstance(self.content, TableArchive):
-            raise TypeError("an extract of slots has no archive")
+            raise TypeError("only an extract of whole tables has an archive")
+        return self.content
+
+    @property
+    def inbound(self) -> InboundFile:
+        """The file of a run that takes in what others send.
+
+        Raises:
+            TypeError: it is a run of slots or tables.
+        """
+        if not isinstance(self.content, InboundFile):
+            raise TypeError("only a run that takes files in has one that came in")
         return self.content
 
     @property
@@ -78,7 +110,8 @@ class Extracted:
 class Validated:
     """The extract with the verdict's two frames (references) and how many people and assignment rows have a fault.
 
-    Of whole tables there is no verdict about rows: both frames are None.
+    Of whole tables there is no verdict about rows: both frames are None. Of a file that came in, ``people`` is its
+    judged rows.
     """
 
     extracted: Extracted
@@ -92,8 +125,9 @@ class Validated:
 class Decided:
     """References to the decisions and to what the partner should hold, with the decisions in counts.
 
-    About whole tables nothing is decided (None), and what the partner should hold is the archive itself. ``reported``
-    of the included slots are to be mended although they are delivered.
+    About whole tables nothing is decided (None), and what the partner should hold is the archive itself. Where no file
+    came in, there is neither (``snapshot`` is ''). ``reported`` of the included slots are to be mended although they
+    are delivered.
     """
 
     extracted: Extracted
@@ -154,16 +188,21 @@ def _plain(value: Any) -> Any:
 
 def extracted_from_json(data: dict[str, Any]) -> Extracted:
     """The inverse of :func:`to_json`."""
-    content = data["content"]
     return Extracted(
         **{
             **data,
             "claim": Claim(**data["claim"]),
-            "content": SlotFrames(**content) if "slots" in content else TableArchive(**content),
+            "content": _content(data["content"]),
             "as_of": datetime.fromisoformat(data["as_of"]),
             "span": _span(data["span"]),
         }
     )
+
+
+def _content(data: dict[str, Any]) -> SlotFrames | TableArchive | InboundFile:
+    if "slots" in data:
+        return SlotFrames(**data)
+    return InboundFile(**{**data, "lacking": tuple(data["lacking"])}) if "lacking" in data else TableArchive(**data)
 
 
 def _span(data: dict[str, Any]) -> Span:

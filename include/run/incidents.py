@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from include import errors
 from include.alerts.rows import DELIVERED, kept, read_back
 from include.ledger import incidents, runs
+from include.run.frozen import frozen_mapping
+from include.run.handed import InboundFile
 from include.run.rejected import count_soon, slots_to_mend
-from include.run.validate import frozen_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -51,6 +52,7 @@ _CLASSES: tuple[tuple[type[BaseException], IncidentClass, str], ...] = (
     (errors.DeliveryUncertain, "connection", "uncertain"),
     (errors.MappingError, "mapping", "mapping"),
     (errors.ResultsUnreadable, "failed", "results"),
+    (errors.InboundRejected, "failed", "inbound"),
     # Our own database, not the partner's server: nothing that the customer's IT could mend on its side.
     (errors.SourceNotReady, "failed", "source"),
     (errors.DataRejected, "failed", "data"),
@@ -66,7 +68,7 @@ class Judged:
 
     ``rows``: by class, the SHA-256 of the slots as they are kept, and the slots; None: all as it was known already.
     ``grown``: the classes in which slots have come that nobody was told of and that are due soon. ``id_field``: where
-    the feed's mapping says that people's IDs stand.
+    the feed's mapping says that people's IDs stand. ``is_quiet``: nothing came in that could have been judged.
     """
 
     feed: str
@@ -75,6 +77,7 @@ class Judged:
     rows: Mapping[IncidentClass, tuple[str, tuple[Row, ...]]] | None
     grown: frozenset[IncidentClass] = field(default=frozenset())
     id_field: str = ""
+    is_quiet: bool = False
 
     def record(self, connection: Connection, *, but: IncidentClass | None = None) -> None:
         """Open, update and close the incidents of IDs and mapping, in the transaction of the run's end.
@@ -82,6 +85,8 @@ class Judged:
         ``but``: not those of the class in which the run itself has failed.
         """
         incidents.lock(connection, self.feed)
+        if self.is_quiet:
+            return
         if self.rows is None:
             for incident in incidents.open_incidents(connection, self.feed):
                 if incident.kind in _BY_ROWS and incident.kind != but:
@@ -120,6 +125,8 @@ class Counted:
 
 def count(decided: Decided, standing: Standing, services: Services) -> Counted:
     """Count what a failed run leaves undelivered."""
+    if isinstance(decided.extracted.content, InboundFile):
+        return Counted(judge(decided, standing, services), len(standing.pending), None)
     if decided.decisions is None:
         return Counted(judge(decided, standing, services), None, None)
     soon = count_soon(decided, standing.pending, services)
@@ -133,6 +140,9 @@ def judge(decided: Decided, standing: Standing, services: Services) -> Judged:
     """
     claim = decided.extracted.claim
     feed = decided.extracted.feed
+    if isinstance(decided.extracted.content, InboundFile):  # what is wrong with its rows, its report says
+        quiet = not decided.extracted.inbound.name
+        return Judged(feed, claim.run_id, decided.snapshot, rows={}, is_quiet=quiet)
     refused = {slot_id: reason for slot_id, reason in standing.pending.items() if reason in _REFUSED}
     fingerprint = _fingerprint(decided.decisions or decided.snapshot, refused)
     with services.ledger_reading() as connection:
@@ -156,9 +166,14 @@ def judge(decided: Decided, standing: Standing, services: Services) -> Judged:
 
 
 def ended_well(connection: Connection, judged: Judged) -> None:
-    """The partner holds what it should: whatever stood in the way is over. In the transaction of the run's end."""
+    """The partner holds what it should: whatever stood in the way is over. In the transaction of the run's end.
+
+    That a file was refused is over when one was taken over, not when none lies there any more.
+    """
     judged.record(connection)
-    incidents.close(connection, judged.feed, _BY_ENDING)
+    stays = {"inbound"} if judged.is_quiet else set()
+    over = [each.kind for each in incidents.open_incidents(connection, judged.feed) if each.facts.get("what") in stays]
+    incidents.close(connection, judged.feed, [kind for kind in _BY_ENDING if kind not in over])
 
 
 def ended_badly(

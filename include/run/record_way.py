@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.errors import ConfigurationError
-from include.integration import Rows, Sftp
+from include.integration import Personnel, Rows, Sftp
 from include.ledger import deliveries, rows
 from include.ledger.records import NewDelivery
 from include.run.handed import Sent
@@ -97,6 +97,7 @@ class RecordWay(OneTry):
         return self.guarding.hold(judged, held, planned.operations, "operation")
 
     def _destination(self) -> RowDestination:
-        if isinstance(self.integration.destination, Sftp):
-            raise ConfigurationError(f"Integration {self.integration.slug}: records do not go to a file server.")
-        return self.integration.destination
+        destination = self.integration.destination
+        if isinstance(destination, Sftp | Personnel):
+            raise ConfigurationError(f"Integration {self.integration.slug} has no partner that takes records.")
+        return destination

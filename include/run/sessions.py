@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """One session per destination and try: one authentication, however many files."""
+    """One connection per partner and try: one authentication, however many files and folders."""
 
     stack: ExitStack
     services: Services
-    opened: dict[tuple[str, str], FileSession] = field(default_factory=dict)
+    opened: dict[str, FileSession] = field(default_factory=dict)
 
     def to(self, destination: Mapping[str, str]) -> FileSession:
         """The open session to a delivery's destination."""
-        place = place_of(destination)
-        if place not in self.opened:
-            self.opened[place] = self.stack.enter_context(_session(destination, self.services))
-        return self.opened[place]
+        connection, folder = place_of(destination)
+        if connection not in self.opened:
+            self.opened[connection] = self.stack.enter_context(_session(destination, self.services))
+            return self.opened[connection]
+        return self.opened[connection].beside(folder)
 
 
 def place_of(destination: Mapping[str, str]) -> tuple[str, str]:

@@ -102,7 +102,12 @@ def _nothing(services: Services, feed: str, when: When) -> Exception:
             next_step="ask about a later time; runs are kept for a limited time",
         )
     mapping = load_feed(services.settings.mappings, feed)  # where it is wrong, that is the better answer
-    if not schema_for(mapping.integration).delivers_slots:
+    schema = schema_for(mapping.integration)
+    if schema.takes_in:
+        return ConfigurationError(
+            f"No file came in for feed {feed} yet.", next_step="put one into the feed's inbound folder, and run it"
+        )
+    if not schema.delivers_slots:
         return ConfigurationError(
             f"Feed {feed} delivers whole tables: nothing is decided about a single slot.",
             next_step="every slot of the store is in its file; ask about a feed that chooses",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.errors import DataRejected, StateDamaged
 from include.expectations.whole_tables import check_tables
+from include.frames import Span
 from include.ledger import runs
 from include.ledger.records import Counts
 from include.plan.tables import losses
@@ -26,19 +27,22 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from include.integration import Integration, Tables
     from include.render.archive import Member
+    from include.run.beginning import Beginning
     from include.run.handed import Extracted
     from include.run.services import Services
     from include.sources.tables import StoredTables
 
 
-def read_tables(services: Services, folder: Path, as_of: datetime) -> TableArchive:
+def read_tables(begun: Beginning[Tables]) -> Extracted:
     """Pack all tables of the schedule store, as they are at one moment, with what describes them.
 
     Raises:
         SourceNotReady: the store could not be read.
     """
-    target = folder / "tables.zip"
+    services, as_of = begun.services, begun.now
+    target = begun.folder / "tables.zip"
     written: list[Member] = []
     with tables_at_one_moment(services.settings.schedule_dsn) as tables:
         write_archive(target, _members(tables, as_of, written), as_of, written)
@@ -46,7 +50,8 @@ def read_tables(services: Services, folder: Path, as_of: datetime) -> TableArchi
         broken = {file.file_name: tables.broken_references(file) for file in FILES}
         rows = {file.file_name: tables.copied[file.table] for file in FILES}
     kept = services.artifacts.put_file(target)
-    return TableArchive(kept.sha256, kept.bytes, rows, stored, broken)
+    archive = TableArchive(kept.sha256, kept.bytes, rows, stored, broken)
+    return begun.extracted(Span("tables"), archive, sum(rows.values()))
 
 
 def _members(tables: StoredTables, as_of: datetime, written: list[Member]) -> Iterator[tuple[str, Iterable[bytes]]]:
@@ -87,12 +92,13 @@ def validate_tables(extracted: Extracted, services: Services) -> Validated:
     return Validated(extracted)
 
 
-def decide_tables(extracted: Extracted, services: Services) -> Decided:
+def decide_tables(integration: Integration, validated: Validated, services: Services) -> Decided:  # noqa: ARG001
     """Every row is included, and nothing is decided about it.
 
     Raises:
         FencedOut: a newer run has started.
     """
+    extracted = validated.extracted
     snapshot = extracted.archive.sha256
     with services.ledger("decided") as connection:
         runs.decided(connection, extracted.claim, decisions=None, snapshot=snapshot, counts=Counts())

@@ -15,8 +15,8 @@ from include.ledger import deliveries, fence
 from include.ledger.records import NewDelivery
 from include.plan.diff import diff
 from include.run.deliver import deliver
+from include.run.frozen import frozen_mapping
 from include.run.payload import freeze_payload
-from include.run.validate import frozen_mapping
 from tests.support.figures import Figures
 from tests.support.kills import edit, judge, trial, warm
 from tests.support.receiver import KronosReceiver

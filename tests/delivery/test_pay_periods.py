@@ -96,7 +96,7 @@ def test_the_whole_pay_period_is_sent_every_day(payroll: World) -> None:
 
 def test_a_misaligned_department_is_named_and_nobody_elses_pay_waits(payroll: World, caplog) -> None:
     weekly(payroll)
-    with caplog.at_level(logging.WARNING, logger="include.run.validate"):
+    with caplog.at_level(logging.WARNING, logger="include.run.slots"):
         receipt = payroll.run(WFC)
     told = "department surg: schedule period 2026-03-01 to 2026-03-20, pay period 2026-03-01 to 2026-03-14"
     assert [record.getMessage() for record in caplog.records] == [f"Feed {WFC}: {told}."]

@@ -39,6 +39,8 @@ class Mailer:
         try:
             while not self._enough.is_set() and self._writer.write_one():
                 pass
+            while not self._enough.is_set() and self._writer.write_report():
+                pass
             while not self._enough.is_set() and self._sender.send_one():
                 pass
         except CallboardError as error:

@@ -7,13 +7,14 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from include.alerts.import_report import ImportReport, write_report
 from include.alerts.message import new_message_id
 from include.alerts.notice import Notice
 from include.alerts.rows import read_back
 from include.alerts.wording import write
 from include.clock import business_now
 from include.errors import CallboardError
-from include.ledger import incidents, outbox, runs
+from include.ledger import inbound_files, incidents, outbox, runs
 from include.ledger.records import NewMail
 from include.platform.mailer import described
 from include.platform.mailer.addressees import about
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from include.alerts.notice import State
     from include.alerts.rows import Row
+    from include.ledger.inbound_files import InboundRecord
     from include.ledger.records import Incident
     from include.platform.mailer.addressees import About
     from include.run.services import Services
@@ -58,6 +60,63 @@ class Writer:
                 _log.error("The mail about incident %d was not written (%s).", incident.incident_id, described(error))
                 incidents.put_off(connection, incident, by=_UNWRITTEN)
         return True
+
+    def write_report(self) -> bool:
+        """Write the mail with the oldest report of a file that was taken in; answers whether there was one.
+
+        Raises:
+            SourceNotReady: the ledger does not answer.
+        """
+        with self._services.ledger("write_report") as connection:
+            record = inbound_files.due_to_tell(connection)
+            if record is None:
+                return False
+            try:
+                with connection.begin_nested():
+                    self._report(connection, record)
+            except Exception as error:  # noqa: BLE001 - one that cannot be written must not keep the others
+                _log.error("The mail about inbound file %d was not written (%s).", record.inbound_id, described(error))
+            inbound_files.told(connection, record)
+        return True
+
+    def _report(self, connection: Connection, record: InboundRecord) -> None:
+        """Queue the mail with a report, as a digest of how IDs match: what is to be mended in it are keys and IDs."""
+        settings, feed = self._settings, record.stream.partition("@")[0]
+        found = about(connection, self._services, feed, "id_matching", settings.administrators)
+        if not found.recipients:
+            _log.warning("Nobody is named who could be told of inbound file %d.", record.inbound_id)
+            return
+        told = dict(record.report or {})
+        attached = None
+        with suppress(CallboardError), self._services.artifacts.open(str(told.get("sha256"))) as stored:
+            attached = stored.read()
+        written = write_report(
+            ImportReport(
+                feed=feed,
+                title=found.page.title or feed,
+                contact=found.page.contact,
+                file_name=record.name,
+                taken_at=record.read_at,
+                zone=self._services.settings.time_zone,
+                report_name=str(told.get("name", "")),
+                report=attached,
+                decisions=told.get("decisions") or {},
+                lacking=told.get("lacking") or (),
+                waiting=int(told.get("waiting") or 0),
+            )
+        )
+        mail = NewMail(
+            state="digest",
+            recipients=found.recipients,
+            subject=written.subject,
+            body=written.body,
+            message_id=new_message_id(settings.sender),
+            feed=feed,
+            kind="id_matching",
+            attachment_name=written.attachment_name,
+            attachment=written.attachment,
+        )
+        outbox.queue(connection, mail)
 
     def _tell(self, connection: Connection, incident: Incident) -> None:
         """Queue the mail, or mails, that bring people up to date about an incident."""

@@ -1,0 +1,126 @@
+"""The memory of files that came in: a file that was taken over is put away and told of, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlalchemy import text
+
+from include.ledger.fence import hold
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from include.ledger.records import Claim
+
+Outcome = Literal["taken", "refused"]
+_COLUMNS = "inbound_id, stream, run_id, name, bytes, modified, sha256, outcome, report, read_at"
+
+
+@dataclass(frozen=True, slots=True)
+class InboundRecord:
+    """One file. ``bytes`` and ``modified`` (seconds since 1970) are what the server said of it.
+
+    ``report``, of one that was taken: ``name`` and ``sha256`` of its report, and how many rows came to each decision;
+    of one that was refused, its first ``faults``.
+    """
+
+    inbound_id: int
+    stream: str
+    run_id: str
+    name: str
+    bytes: int | None
+    modified: int | None
+    sha256: str
+    outcome: Outcome
+    report: Mapping[str, Any] | None
+    read_at: datetime
+
+
+def remember(
+    connection: Connection,
+    claim: Claim,
+    *,
+    name: str,
+    size: int | None,
+    modified: int | None,
+    sha256: str,
+    outcome: Outcome,
+    report: Mapping[str, Any] | None = None,
+) -> None:
+    """A file was taken over, or refused: in the transaction in which that happens. A refused one has no report.
+
+    Raises:
+        FencedOut: a newer run has claimed the stream.
+    """
+    hold(connection, claim)
+    connection.execute(
+        text(
+            """
+            INSERT INTO inbound_file (stream, run_id, name, bytes, modified, sha256, outcome, report, told_at)
+            VALUES (:stream, :run_id, :name, :bytes, :modified, :sha256, :outcome, CAST(:report AS jsonb),
+                    CASE WHEN :outcome = 'refused' THEN now() END)
+            """
+        ),
+        {
+            "stream": claim.stream,
+            "run_id": claim.run_id,
+            "name": name,
+            "bytes": size,
+            "modified": modified,
+            "sha256": sha256,
+            "outcome": outcome,
+            "report": json.dumps(dict(report)) if report is not None else None,
+        },
+    )
+
+
+def lying(connection: Connection, stream: str) -> Sequence[InboundRecord]:
+    """The files that are done with, and still lie where they came in, as far as is known."""
+    return _select(connection, "stream = :stream AND archived_at IS NULL", stream=stream)
+
+
+def put_away(connection: Connection, record: InboundRecord) -> None:
+    """A file does not lie where it came in any more."""
+    connection.execute(
+        text("UPDATE inbound_file SET archived_at = now() WHERE inbound_id = :inbound_id"),
+        {"inbound_id": record.inbound_id},
+    )
+
+
+def by_run(connection: Connection, stream: str, run_id: str, outcome: Outcome) -> InboundRecord | None:
+    """The file that a run took over, or refused, if it did."""
+    found = _select(
+        connection,
+        "stream = :stream AND run_id = :run_id AND outcome = :outcome",
+        stream=stream,
+        run_id=run_id,
+        outcome=outcome,
+    )
+    return found[-1] if found else None
+
+
+def due_to_tell(connection: Connection) -> InboundRecord | None:
+    """A file whose report nobody was sent yet, locked until the transaction ends; others' locked ones are left out."""
+    found = _select(connection, "told_at IS NULL", "LIMIT 1 FOR UPDATE SKIP LOCKED")
+    return found[0] if found else None
+
+
+def told(connection: Connection, record: InboundRecord) -> None:
+    """The mail with a file's report is queued, or cannot be written to anybody."""
+    connection.execute(
+        text("UPDATE inbound_file SET told_at = now() WHERE inbound_id = :inbound_id"),
+        {"inbound_id": record.inbound_id},
+    )
+
+
+def _select(connection: Connection, where: str, more: str = "", **values: Any) -> list[InboundRecord]:
+    rows = connection.execute(
+        text(f"SELECT {_COLUMNS} FROM inbound_file WHERE {where} ORDER BY inbound_id {more}"), values
+    )
+    return [InboundRecord(*row) for row in rows]

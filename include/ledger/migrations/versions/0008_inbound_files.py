@@ -1,0 +1,37 @@
+"""Which files came in, what became of each, and whether people were told of it."""
+
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Create the memory of inbound files. What was taken over is recorded with it, in one transaction."""
+    op.execute(
+        """
+        CREATE TABLE inbound_file (
+            inbound_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            stream text NOT NULL REFERENCES stream,
+            run_id text NOT NULL,
+            name text NOT NULL,
+            bytes bigint,            -- as the server tells them, to know the file again without reading it
+            modified bigint,
+            sha256 text NOT NULL,    -- '' of one that was too long to be read
+            outcome text NOT NULL CHECK (outcome IN ('taken', 'refused')),
+            report jsonb,            -- its report's name, SHA-256 and counts; of one that was refused, its faults
+            read_at timestamptz NOT NULL DEFAULT now(),
+            archived_at timestamptz, -- null: it still lies where it came in
+            told_at timestamptz      -- null: the mail with its report is due
+        );
+        CREATE INDEX inbound_file_unfinished ON inbound_file (stream) WHERE archived_at IS NULL OR told_at IS NULL;
+        CREATE INDEX inbound_file_run ON inbound_file (stream, run_id);
+        """
+    )
+
+
+def downgrade() -> None:
+    """The ledger is evidence: it is never migrated down."""
+    raise NotImplementedError("the ledger is never migrated down; restore a backup instead")

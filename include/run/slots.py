@@ -1,0 +1,172 @@
+"""Slots through the first three steps: read in one piece, judged by people and assignments, decided one by one."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from include.errors import DataRejected
+from include.expectations.runner import verdict
+from include.frames import Verdict
+from include.ledger import runs
+from include.ledger.records import Counts
+from include.mappings.schemas import schema_for
+from include.plan.snapshot import write_snapshot
+from include.plan.windows import span_of
+from include.run.decisions import write_decisions
+from include.run.frozen import frozen_mapping
+from include.run.handed import Decided, Extracted, SlotFrames, Validated, of_slots
+from include.sources.store import extract_slots, load_extract
+from include.transforms.writable import only_writable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from include.frames import SlotExtract, Transformed
+    from include.integration import Integration, Slots, Transform
+    from include.run.beginning import Beginning
+    from include.run.services import Services
+
+_log = logging.getLogger(__name__)
+
+
+def read_slots(begun: Beginning[Slots]) -> Extracted:
+    """Read the slots of the feed's span, with their people and assignments, at one point in time.
+
+    Raises:
+        ConfigurationError: the mapping names a department that the schedule does not have.
+        SourceNotReady: the store could not be read.
+    """
+    services, mapping = begun.services, begun.mapping
+    span = span_of(begun.source, mapping, begun.now, services.settings.time_zone)
+    found = extract_slots(
+        services.settings.schedule_dsn,
+        begun.folder,
+        personnel_id=mapping.personnel_id,
+        departments=mapping.departments,
+        span=span,
+        now=begun.now,
+    )
+    frames = SlotFrames(
+        slots=services.artifacts.put_file(found.slots).sha256,
+        people=services.artifacts.put_file(found.people).sha256,
+        assignments=services.artifacts.put_file(found.assignments).sha256,
+    )
+    return begun.extracted(replace(span, expired_before=found.window_begins), frames, found.slot_count)
+
+
+def validate_slots(extracted: Extracted, services: Services) -> Validated:
+    """Judge people's IDs and the mapping's completeness. Faults of rows become rejections; they do not fail the run.
+
+    Raises:
+        DataRejected: a structural fault (a missing column, a null key): no row can be trusted.
+        FencedOut: a newer run has started.
+    """
+    found = verdict(loaded_extract(extracted, services), frozen_mapping(extracted, services))
+    for warning in found.warnings:
+        _log.warning("Feed %s: %s.", extracted.feed, warning)
+    with services.ledger("validated") as connection:
+        runs.validated(connection, extracted.claim, found.checks)
+    return Validated(
+        extracted=extracted,
+        people=stored_frame(found.people_faults, services),
+        mapped=stored_frame(found.mapped, services),
+        people_faults=len(found.people_faults),
+        mapping_faults=int(found.mapped["reason"].isin(["assignment_unmapped", "mapping_incomplete"]).sum()),
+    )
+
+
+def decide_slots(integration: Integration, validated: Validated, services: Services) -> Decided:
+    """Run the integration's transform and store its decisions and its snapshot.
+
+    Raises:
+        DataRejected: the transform did not account for every slot exactly once.
+        FencedOut: a newer run has started.
+    """
+    import pandas as pd
+
+    extracted = validated.extracted
+    mapping = frozen_mapping(extracted, services)
+    extract = loaded_extract(extracted, services)
+    found = Verdict(
+        people_faults=pd.read_parquet(services.artifacts.path(of_slots(validated.people))),
+        mapped=pd.read_parquet(services.artifacts.path(of_slots(validated.mapped))),
+    )
+    result = cast("Transform", integration.transform)(extract, mapping, found)
+    result = only_writable(result, schema_for(mapping.integration).record, mapping.layout)
+    _account_for_every_slot(result, extract, extracted.feed)
+    with services.artifacts.scratch(extracted.claim.run_id) as folder:
+        decisions, snapshot = folder / "decisions.parquet", folder / "snapshot.parquet"
+        write_decisions(result.decisions, extract, decisions)
+        write_snapshot(result.records, schema_for(mapping.integration).record, snapshot)
+        return recorded(
+            extracted,
+            result,
+            decisions=services.artifacts.put_file(decisions).sha256,
+            snapshot=services.artifacts.put_file(snapshot).sha256,
+            services=services,
+        )
+
+
+def recorded(
+    extracted: Extracted, result: Transformed, *, decisions: str, snapshot: str, services: Services
+) -> Decided:
+    """What was decided, in counts, as the ledger keeps it from here on.
+
+    Raises:
+        FencedOut: a newer run has started.
+    """
+    outcomes = result.decisions["outcome"].value_counts()
+    decided = Decided(
+        extracted=extracted,
+        decisions=decisions,
+        snapshot=snapshot,
+        included=int(outcomes.get("included", 0)),
+        excluded=int(outcomes.get("excluded", 0)),
+        rejected=int(outcomes.get("rejected", 0)),
+        records=len(result.records),
+        reported=int((result.decisions["outcome"].eq("included") & result.decisions["also"].notna()).sum()),
+    )
+    with services.ledger("decided") as connection:
+        runs.decided(
+            connection,
+            extracted.claim,
+            decisions=decisions,
+            snapshot=snapshot,
+            counts=Counts(excluded=decided.excluded, rejected=decided.rejected),
+        )
+    return decided
+
+
+def loaded_extract(extracted: Extracted, services: Services) -> SlotExtract:
+    """The extract's frames, in memory."""
+    artifacts = services.artifacts
+    return load_extract(
+        artifacts.path(extracted.frames.slots),
+        artifacts.path(extracted.frames.people),
+        artifacts.path(extracted.frames.assignments),
+        span=extracted.span,
+        as_of=extracted.as_of,
+    )
+
+
+def stored_frame(frame: pd.DataFrame, services: Services) -> str:
+    """Keep a frame as an artifact; its SHA-256."""
+    with services.artifacts.scratch("verdict") as folder:
+        file = folder / "verdict.parquet"
+        frame.to_parquet(file, index=False)
+        return services.artifacts.put_file(file).sha256
+
+
+def _account_for_every_slot(result: Transformed, extract: SlotExtract, feed: str) -> None:
+    """A transform that forgets a slot, decides one twice, or includes one without a record gets no further."""
+    decided = result.decisions
+    included = decided.loc[decided["outcome"] == "included", "slot_id"]
+    wrong = len(set(extract.slots["slot_id"]) ^ set(decided["slot_id"])) + int(decided["slot_id"].duplicated().sum())
+    wrong += len(set(included) ^ set(result.records["slot_id"]))
+    if wrong:
+        raise DataRejected(
+            f"Feed {feed}: of {len(extract.slots)} extracted slots, {wrong} are not accounted for exactly once.",
+            next_step="report this: the integration's transform lost or repeated a slot, or a record",
+        )
