@@ -20,8 +20,8 @@ A row that is refused, or finds nobody, changes nothing and stands in the report
 but for keys. What a file changes happens in one transaction with the record of it, or not at all.
 
 **If it fails**: nobody's fields have changed. *The file that came in cannot be taken*: it lies in `archive` with
-`.refused` behind its name; the mail says line by line what is wrong. *Held*: too many people would change, or nobody is
-found; look at `./callboard approve demographic_import --show`, then approve, or put a better file in its place. *Partner
+`.refused` behind its name; the mail says line by line what is wrong. *Held*: too many people would change; look
+at `./callboard approve demographic_import --show`, then approve, or put a better file in its place. *Partner
 unreachable*: the next run tries again by itself. A person was not updated: `./callboard explain demographic_import --person
 EMP_ID --date TODAY`.
 

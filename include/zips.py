@@ -138,7 +138,7 @@ def _overlaps(archive: zipfile.ZipFile) -> list[Fault]:
     """Find members that share bytes: a few megabytes can stand for petabytes that way."""
     faults = []
     members = sorted(archive.infolist(), key=lambda member: member.header_offset)
-    ends = [member.header_offset for member in members[1:]] + [archive.start_dir]
+    ends = [member.header_offset for member in members[1:]] + [archive.start_dir for _ in members[:1]]
     for member, next_start in zip(members, ends, strict=True):
         shortest = 30 + len(member.orig_filename) + member.compress_size  # local header, name, data
         if member.header_offset < 0 or member.header_offset + shortest > next_start:

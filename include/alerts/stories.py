@@ -30,7 +30,6 @@ _GUARDS = {
     "layout": "The form of the file (its columns, or how they are written) would not be the one of last time.",
 }
 _GUARDS_OF_IMPORTS = {
-    "to_zero": "No row of the file finds a person; the schedule has {limit}.",
     "deletes": "{measured} people would lose a value; up to {limit} may without approval.",
     "deletes_percent": "{measured} % of the people would lose a value; up to {limit} % may.",
     "updates_percent": "{measured} % of the people would change; up to {limit} % may change at once.",

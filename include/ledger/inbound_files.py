@@ -12,7 +12,7 @@ from include.ledger.fence import hold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from sqlalchemy import Connection
 
@@ -62,9 +62,9 @@ def remember(
     connection.execute(
         text(
             """
-            INSERT INTO inbound_file (stream, run_id, name, bytes, modified, sha256, outcome, report, told_at)
+            INSERT INTO inbound_file (stream, run_id, name, bytes, modified, sha256, outcome, report, tell_at)
             VALUES (:stream, :run_id, :name, :bytes, :modified, :sha256, :outcome, CAST(:report AS jsonb),
-                    CASE WHEN :outcome = 'refused' THEN now() END)
+                    CASE WHEN :outcome = 'taken' THEN now() END)
             """
         ),
         {
@@ -106,16 +106,23 @@ def by_run(connection: Connection, stream: str, run_id: str, outcome: Outcome) -
 
 
 def due_to_tell(connection: Connection) -> InboundRecord | None:
-    """A file whose report nobody was sent yet, locked until the transaction ends; others' locked ones are left out."""
-    found = _select(connection, "told_at IS NULL", "LIMIT 1 FOR UPDATE SKIP LOCKED")
+    """A file whose report is to be mailed, locked until the transaction ends; others' locked ones are left out."""
+    found = _select(connection, "tell_at <= now()", "LIMIT 1 FOR UPDATE SKIP LOCKED")
     return found[0] if found else None
 
 
 def told(connection: Connection, record: InboundRecord) -> None:
-    """The mail with a file's report is queued, or cannot be written to anybody."""
+    """The mail with a file's report is queued, or there is nobody it could go to."""
     connection.execute(
-        text("UPDATE inbound_file SET told_at = now() WHERE inbound_id = :inbound_id"),
-        {"inbound_id": record.inbound_id},
+        text("UPDATE inbound_file SET tell_at = NULL WHERE inbound_id = :inbound_id"), {"inbound_id": record.inbound_id}
+    )
+
+
+def put_off(connection: Connection, record: InboundRecord, *, by: timedelta) -> None:
+    """The mail with a file's report cannot be written now."""
+    connection.execute(
+        text("UPDATE inbound_file SET tell_at = now() + :by WHERE inbound_id = :inbound_id"),
+        {"inbound_id": record.inbound_id, "by": by},
     )
 
 

@@ -87,7 +87,7 @@ _INCIDENTS = """
 _INBOUND = """
     WITH gone AS (
         DELETE FROM inbound_file
-        WHERE read_at < :before AND archived_at IS NOT NULL AND told_at IS NOT NULL RETURNING 1
+        WHERE read_at < :before AND archived_at IS NOT NULL AND tell_at IS NULL RETURNING 1
     )
     SELECT count(*) AS inbound_file FROM gone
 """

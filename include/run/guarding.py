@@ -208,7 +208,6 @@ _SAID = {
     "layout": "the file would look different from the last one",
 }
 _SAID_OF_IMPORTS = {
-    "to_zero": "no row of the file finds a person (the schedule has {limit})",
     "deletes": "{measured} people would lose a value (limit {limit})",
     "deletes_percent": "{measured} % of the people would lose a value (limit {limit:g} %)",
     "updates_percent": "{measured} % of the people would change (limit {limit:g} %)",

@@ -184,13 +184,16 @@ class ImportWay(OneTry):
 
     @property
     def _effect(self) -> Effect:
-        """What it does, as the guards measure it: how many of the known people change, and how many lose something."""
-        found = sum(self._decisions.get(name, 0) for name in ("updated", "unchanged"))
+        """What it does, as the guards measure it: how many of the known people change, and how many lose something.
+
+        A file that finds nobody changes nobody: there is nothing to guard, and its report says so.
+        """
+        known = len({record["emp_id"] for record in self._records if record["emp_id"]})
         lost = sum(None in change.sets.values() for change in self._changes)
         return Effect(
-            held=len({record["emp_id"] for record in self._records if record["emp_id"]}),
+            held=known,
             expired=0,
-            wanted=found,
+            wanted=known,
             lost=lost,
             changed=len(self._changes) - lost,
         )

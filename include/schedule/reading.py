@@ -45,13 +45,15 @@ class Chunk:
 class Expected:
     """What is known of a file before it is read: the ``name`` it is told by, the columns that it may have, and must.
 
-    ``others``: it may have more columns, which are not looked at, and blanks around their names.
+    ``others``: it may have more columns, which are not looked at, and blanks around their names. ``most_bytes``: the
+    longest line, and the longest record over several lines.
     """
 
     name: str
     columns: tuple[str, ...]
     required: tuple[str, ...]
     others: bool = False
+    most_bytes: int = _MAX_RECORD_BYTES
 
     @classmethod
     def exchange(cls, file: ExchangeFile) -> Expected:
@@ -75,7 +77,8 @@ class _OverlongRecord(Exception):
 class _Lines:
     """Physical lines (ended by LF), numbered, with those of the current record at hand to be read again."""
 
-    def __init__(self, stream: ByteStream) -> None:
+    def __init__(self, stream: ByteStream, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
         self._blocks = self._decoded_blocks(stream)
         self._lines: Iterator[str] = iter(())
         self._again: list[str] = []
@@ -100,7 +103,7 @@ class _Lines:
         self.of_record.append(line)
         if len(self.of_record) > 1:
             self._record_size += len(line)
-            if self._record_size > _MAX_RECORD_BYTES:
+            if self._record_size > self._most_bytes:
                 raise _OverlongRecord
         return line
 
@@ -122,7 +125,7 @@ class _Lines:
             whole, newline, tail = block.rpartition(b"\n")
             if not newline:
                 rest += block
-                if len(rest) > _MAX_RECORD_BYTES:
+                if len(rest) > self._most_bytes:
                     self.overlong = True
                     return
                 continue
@@ -162,7 +165,8 @@ class CsvFile:
     def __init__(self, expected: Expected, stream: ByteStream, faults: FaultList) -> None:
         self._name = expected.name
         self._faults = faults
-        self._lines = _Lines(stream)
+        self._lines = _Lines(stream, expected.most_bytes)
+        self._most_bytes = expected.most_bytes
         self._reader = csv.reader(self._lines, strict=True)
         self.guessed: list[list[str]] = []
         with _field_limit():
@@ -206,7 +210,7 @@ class CsvFile:
             row = next(self._reader)
         except StopIteration:
             if source.overlong:
-                message = f"is longer than {_MAX_RECORD_BYTES} bytes; the rest of the file was not read"
+                message = f"is longer than {self._most_bytes} bytes; the rest of the file was not read"
                 self._faults.add(self._name, source.number + 1, None, message)
             return None
         except (csv.Error, _OverlongRecord) as error:

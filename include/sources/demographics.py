@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 #: The longest file that is fetched, and the most that may come out of a zip: 100,000 people with everything about them.
 MOST_BYTES = 64 * 1024**2
+#: The longest row: whatever is longer says more than who somebody is.
+_MOST_BYTES_OF_A_ROW = 256 * 1024
+#: A file with more of them is not what it seems; the rest of it is not looked at.
+_FAULTS_TOLD = 1000
 _NEXT_STEP = "have the file made anew at its source and sent again; nothing of it was taken over"
 #: Who carries which values. Sorted by code points on every server, whatever its collation.
 _PEOPLE = (
@@ -70,9 +74,9 @@ def read_rows(local: Path, name: str, columns: Mapping[str, str], key: str, targ
 
     faults = FaultList()
     key_column = next(header for header, field in columns.items() if field == key)
-    expected = Expected(shown(name), tuple(columns), (key_column,), others=True)
+    expected = Expected(shown(name), tuple(columns), (key_column,), others=True, most_bytes=_MOST_BYTES_OF_A_ROW)
     rows = 0
-    with _opened(local, name) as stream:
+    with _opened(local, name) as stream, _removed_unless_whole(target):
         csv_file = CsvFile(expected, stream, faults)
         header = csv_file.header
         if header is None or faults:
@@ -84,14 +88,25 @@ def read_rows(local: Path, name: str, columns: Mapping[str, str], key: str, targ
         with pq.ParquetWriter(target, schema, compression="zstd") as writer:
             for chunk in csv_file.chunks():
                 _unreadable(chunk, header, expected.name, faults)
+                if faults.count(expected.name) > _FAULTS_TOLD:
+                    break
                 if faults:
                     continue  # to the end of the file: all faults are told at once
                 table = _table(chunk, found, schema)
                 writer.write_table(table)
                 rows += len(table)
-    if faults:
-        raise rejected(faults.listed([expected.name], {}))
+        if faults:
+            raise rejected(faults.listed([expected.name], {}))
     return rows
+
+
+@contextmanager
+def _removed_unless_whole(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

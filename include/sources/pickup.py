@@ -80,10 +80,11 @@ def put_away(session: FileSession, archive: str, name: str, told: RemoteFile, *,
     """
     path, number = PurePosixPath(name), 1
     while session.stat(name) == told:
+        # Before the file goes: a marker that outlived it would call the next file of that name whole.
+        session.remove(f"{name}{DONE_SUFFIX}")
         stem = path.stem if number == 1 else f"{path.stem}.{number}"
         new_name = f"{stem}{path.suffix}{'.refused' if refused else ''}"
         if session.move(name, archive, new_name):
-            session.remove(f"{name}{DONE_SUFFIX}")
             return new_name
         number += 1
     return None

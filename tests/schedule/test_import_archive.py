@@ -105,6 +105,11 @@ def test_nothing_known(tmp_path: Path) -> None:
     assert (fault.file, fault.message) == ("x.zip", "holds no file that Callboard knows")
 
 
+def test_an_empty_zip(tmp_path: Path) -> None:
+    (fault,) = refused(make_zip(tmp_path / "x.zip"))
+    assert (fault.file, fault.message) == ("x.zip", "holds no file that Callboard knows")
+
+
 def test_too_many_members(tmp_path: Path) -> None:
     (fault,) = refused(make_zip(tmp_path / "x.zip", *[(f".{number}", b"") for number in range(65)]))
     assert "more than 64 members" in fault.message

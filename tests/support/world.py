@@ -75,6 +75,10 @@ class World:
         receipt: Receipt = how(integration(slug), self.decide(slug, run_id), self.services, order)
         return receipt
 
+    def run_decided(self, slug: str, decided: Decided, order: Order | None = None) -> Receipt:
+        """The last step in this process."""
+        return deliver(integration(slug), decided, self.services, order)
+
     def decide(self, slug: str, run_id: str | None = None) -> Decided:
         """The three steps before `deliver`."""
         return decide(integration(slug), slug, run_id or self.run_id(), self.services)

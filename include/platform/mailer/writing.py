@@ -76,7 +76,9 @@ class Writer:
                     self._report(connection, record)
             except Exception as error:  # noqa: BLE001 - one that cannot be written must not keep the others
                 _log.error("The mail about inbound file %d was not written (%s).", record.inbound_id, described(error))
-            inbound_files.told(connection, record)
+                inbound_files.put_off(connection, record, by=_UNWRITTEN)
+            else:
+                inbound_files.told(connection, record)
         return True
 
     def _report(self, connection: Connection, record: InboundRecord) -> None:

@@ -24,10 +24,15 @@ def upgrade() -> None:
             report jsonb,            -- its report's name, SHA-256 and counts; of one that was refused, its faults
             read_at timestamptz NOT NULL DEFAULT now(),
             archived_at timestamptz, -- null: it still lies where it came in
-            told_at timestamptz      -- null: the mail with its report is due
+            tell_at timestamptz      -- when the mail with its report is due; null: nothing is to be told any more
         );
-        CREATE INDEX inbound_file_unfinished ON inbound_file (stream) WHERE archived_at IS NULL OR told_at IS NULL;
+        CREATE INDEX inbound_file_unfinished ON inbound_file (stream) WHERE archived_at IS NULL OR tell_at IS NOT NULL;
         CREATE INDEX inbound_file_run ON inbound_file (stream, run_id);
+        -- A report goes by mail as a digest, without an incident: nothing is open that could be over one day.
+        ALTER TABLE mail DROP CONSTRAINT mail_check;
+        ALTER TABLE mail ADD CONSTRAINT mail_is_about CHECK (
+            CASE state WHEN 'canary' THEN incident_id IS NULL WHEN 'digest' THEN true ELSE incident_id IS NOT NULL END
+        );
         """
     )
 
