@@ -18,6 +18,9 @@ from include.settings import load_settings
 if TYPE_CHECKING:
     from include.settings import Settings
 
+#: Where the demo hospital's human resources put their file, and what they call it.
+_INBOUND_FEED, _DEMOGRAPHICS = "demographic_import", "people.csv"
+
 
 def main() -> int:
     """Migrate the schedule store and the ledger; load the demo hospital into an empty store."""
@@ -51,15 +54,22 @@ def _migrate(settings: Settings) -> None:
 
 
 def _load_demo_hospital(settings: Settings) -> None:
+    """Load it, and put the file of its human resources where the demographic import takes it in."""
     from include.schedule.demo import write_demo_hospital
+    from include.schedule.demo.demographics import write_demographic_file
     from include.schedule.importing import import_files
 
     today = business_date(business_now(), settings.time_zone)
     with tempfile.TemporaryDirectory(dir=settings.var / "run") as folder:
         _say("writing the demo hospital")
-        write_demo_hospital(Path(folder), today)
+        hospital = write_demo_hospital(Path(folder), today)
         _say("loading the demo hospital")
         import_files(settings.schedule_dsn, Path(folder), mode="replace", user="demo hospital")
+    if (settings.mappings / f"{_INBOUND_FEED}.yaml").is_file():
+        inbound = settings.sandbox_folder / _INBOUND_FEED / "inbound"
+        inbound.mkdir(parents=True, exist_ok=True)
+        (inbound / f"{_DEMOGRAPHICS}.done").touch()
+        write_demographic_file(inbound / _DEMOGRAPHICS, hospital)
 
 
 def _say(text: str) -> None:

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 _HISTORY = "change_logs"
 
 
-def write_demo_hospital(folder: Path, today: date) -> None:
+def write_demo_hospital(folder: Path, today: date) -> Hospital:
     """Write the exchange files of the demo hospital around ``today`` into ``folder``, which is made if it is missing.
+
+    Answers with the hospital that they describe.
 
     ``./callboard import`` loads them without a fault. Files of these names are overwritten. Local times are wall times
     of the department's zone, with the instant in UTC beside them.
@@ -45,6 +47,7 @@ def write_demo_hospital(folder: Path, today: date) -> None:
             writer.writerows(
                 [_field(getattr(row, name)) for name in file.column_names] for row in getattr(hospital, file.table)
             )
+    return hospital
 
 
 def build_demo_hospital(today: date) -> Hospital:
