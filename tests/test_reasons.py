@@ -35,7 +35,14 @@ def test_the_set_is_the_designs_in_its_order() -> None:
         "invalid_time",
     )
     assert names("pending") == ("awaiting_approval", "parked", "refused", "failed", "under_way")
-    assert names("not_extracted") == ("unpublished", "outside_window", "deleted", "other_department", "not_yet_read")
+    assert names("not_extracted") == (
+        "unpublished",
+        "outside_window",
+        "deleted",
+        "other_department",
+        "not_in_file",
+        "not_yet_read",
+    )
     assert tuple(REASONS) == names("excluded") + names("rejected") + names("pending") + names("not_extracted")
 
 

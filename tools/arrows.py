@@ -38,6 +38,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "include.clock",
         "include.cron",
         "include.effects",
+        "include.file_sessions",
         "include.settings",
     ),
     ("include.migrations",),

@@ -18,10 +18,10 @@ _SHOWN = 10
 _DECISIONS = (
     ("updated", "Updated"),
     ("unchanged", "Unchanged"),
-    ("unmatched", "Nobody's key"),
-    ("duplicate_key", "Key not of one alone"),
+    ("unmatched", "Unmatched"),
+    ("duplicate_key", "Duplicate key"),
     ("refused", "Refused"),
-    ("missing", "Missing from the file"),
+    ("missing", "Missing"),
 )
 
 

@@ -26,7 +26,8 @@ class Notice:
     ``feed`` is '' for the platform itself. ``title`` (the integration's name), ``partner``, ``contact`` and
     ``otherwise`` (what follows if nobody acts) come from the integration's page and may be empty. ``facts`` are the
     incident's (docs/runbooks/incidents.md); ``rows`` the slots concerned. ``now`` is the business clock, ``at`` the
-    real time of writing. ``openings``: how often it opened within the last hour, of one that comes and goes.
+    real time of writing. ``takes_in``: the feed takes in what the partner sends. ``openings``: how often it opened
+    within the last hour, of one that comes and goes.
     """
 
     feed: str
@@ -48,6 +49,7 @@ class Notice:
     partner: str = ""
     contact: str = ""
     otherwise: str = ""
+    takes_in: bool = False
     airflow_url: str = ""
 
     @property
@@ -66,7 +68,7 @@ class Notice:
     @cached_property
     def slots(self) -> int | None:
         """How many slots it concerns; None where nobody knows."""
-        if self.kind == "held":
+        if self.what == "held":
             return self.facts.get("lost") or None
         return len(self._missing) if self.rows else self.facts.get("slots")
 

@@ -100,7 +100,8 @@ def _otherwise(notice: Notice, told: Story) -> str:
 
 
 def _head(notice: Notice) -> list[tuple[str, str]]:
-    return [("Feed", notice.feed or "none: this is about Callboard itself"), ("Goes to", notice.partner)]
+    partner = "Comes from" if notice.takes_in else "Goes to"
+    return [("Feed", notice.feed or "none: this is about Callboard itself"), (partner, notice.partner)]
 
 
 def _more(notice: Notice, told: Story) -> str:
@@ -118,8 +119,9 @@ def _more(notice: Notice, told: Story) -> str:
             )
         )
     run = notice.run_url or (f"{notice.run_id} of Dag {notice.feed}, in Airflow" if notice.run_id else "")
-    explain = f"./callboard explain {notice.feed} --slot SLOT_ID" if notice.feed else ""
-    lines.append(verbatim([("The run", run), ("What became of one slot", explain)]))
+    subject, about = ("person", "--person EMP_ID --date TODAY") if notice.takes_in else ("slot", "--slot SLOT_ID")
+    explain = f"./callboard explain {notice.feed} {about}" if notice.feed else ""
+    lines.append(verbatim([("The run", run), (f"What became of one {subject}", explain)]))
     return section("More", *lines) if any(lines) else ""
 
 

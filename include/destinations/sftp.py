@@ -1,4 +1,4 @@
-"""Files on an SFTP server: :class:`~include.destinations.files.FileSession` over paramiko.
+"""Files on an SFTP server: :class:`~include.file_sessions.FileSession` over paramiko.
 
 What a session does when something breaks is told in docs/runbooks/sftp-profiles.md; the tests in tests/destinations/
 hold it against OpenSSH and against the sandbox's server.
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     import paramiko
 
-    from include.destinations.files import RemoteFile
     from include.destinations.sftp_target import SftpTarget
+    from include.file_sessions import RemoteFile
 
 _CHUNK = 32 * 1024  # what every server takes in one request
 _BURST = 16 * _CHUNK  # sent without waiting; then every answer is read
@@ -53,7 +53,7 @@ def _check_folder(target: SftpTarget, folder: str) -> None:
 
 
 class SftpSession(SftpRequests):
-    """One open connection. Its methods are described in :class:`~include.destinations.files.FileSession`."""
+    """One open connection. Its methods are described in :class:`~include.file_sessions.FileSession`."""
 
     def evidence(self) -> Mapping[str, str]:
         """Tell for the receipt whom we talked to."""

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from include.destinations import sftp_wire as wire
-from include.destinations.files import RemoteFile
 from include.errors import ConfigurationError, DeliveryRefused, DeliveryUncertain, DestinationUnavailable
+from include.file_sessions import RemoteFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

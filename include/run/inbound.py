@@ -11,9 +11,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, cast
 
-from include.destinations.files import RemoteFile
 from include.errors import CallboardError, DataRejected, Fault, InboundRejected
 from include.expectations.inbound import judge_rows
+from include.file_sessions import RemoteFile
 from include.frames import InboundExtract, Span
 from include.ledger import inbound_files, runs
 from include.mappings.schemas import schema_for
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from include.destinations.files import FileSession
+    from include.file_sessions import FileSession
     from include.frames import Transformed
     from include.integration import Inbound, InboundTransform, Integration
     from include.ledger.records import Claim

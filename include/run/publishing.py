@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from include.destinations.files import FileSession
+    from include.file_sessions import FileSession
     from include.ledger.records import PayloadFile
 
 
 class Publishing(Protocol):
     """One way. ``local`` is the frozen payload; ``finishes`` says that a delivery, once begun, is not judged anew.
 
-    Raises (every method): what a :class:`~include.destinations.files.FileSession` raises.
+    Raises (every method): what a :class:`~include.file_sessions.FileSession` raises.
     """
 
     finishes: bool

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from include.destinations.files import FileSession
+    from include.file_sessions import FileSession
     from include.ledger.records import Claim, Delivery, Head
     from include.ledger.rows import Refused
     from include.mappings.results import ResultFiles

@@ -12,7 +12,7 @@ from include.ledger import deliveries
 from include.run.publishing import publishing
 
 if TYPE_CHECKING:
-    from include.destinations.files import FileSession
+    from include.file_sessions import FileSession
     from include.ledger.records import Claim, Delivery
     from include.run.services import Services
 

@@ -12,7 +12,7 @@ from include.destinations.sftp_target import target_from_connection
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from include.destinations.files import FileSession
+    from include.file_sessions import FileSession
     from include.run.services import Services
 
 

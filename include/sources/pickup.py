@@ -17,7 +17,7 @@ from include.mappings.schema import DONE_SUFFIX
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from include.destinations.files import FileSession, RemoteFile
+    from include.file_sessions import FileSession, RemoteFile
 
 #: The folders in a feed's own folder: where files come in, where they go once they are done with, and reports to.
 INBOUND, ARCHIVE, OUTBOUND = "inbound", "archive", "outbound"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from include.alerts.import_report import MOST_ATTACHED, ImportReport
 from include.alerts.notice import Notice
 from include.alerts.rows import Row
 
@@ -77,6 +78,15 @@ def about(kind: Any, what: str, **values: Any) -> Notice:
     return replace(EPIC, kind=kind, facts=facts, **parts)
 
 
+DEMOGRAPHICS: dict[str, Any] = {
+    "feed": "demographic_import",
+    "title": "Demographic Import",
+    "partner": "the hospital's source of truth for people",
+    "contact": "whoever makes the demographic file",
+    "otherwise": "People keep the phone numbers and IDs that they had; pages go to old numbers.",
+    "takes_in": True,
+}
+
 OPEN = {
     "id_matching": about("id_matching", "rows", rows=IDS, id_field="custom1"),
     "mapping": about("mapping", "rows", rows=MAPPING, feed="night_call"),
@@ -142,6 +152,26 @@ OPEN = {
     "held_deletes_only": about(
         "held", "held", lost=30, soon=0, withheld=30, guards=[{"guard": "deletes", "measured": 30, "limit": 20}]
     ),
+    "held_import": about(
+        "held",
+        "held_import",
+        **DEMOGRAPHICS,
+        slots=412,
+        guards=[{"guard": "updates_percent", "measured": 34.2, "limit": 30.0}],
+        error={"name": "DeliveryHeld", "message": "Feed demographic_import: held.", "next_step": "look"},
+    ),
+    "failed_inbound": about(
+        "failed",
+        "inbound",
+        **DEMOGRAPHICS,
+        faults=["people.csv:7: has 9 fields, the header has 8", "people.csv:9 [Email]: is not UTF-8 text"],
+        fault_count=2,
+        error={
+            "name": "InboundRejected",
+            "message": "2 fault(s): ...",
+            "next_step": "have the file made anew at its source and sent again; nothing of it was taken over",
+        },
+    ),
     "failed_killed": about("failed", "killed"),
     "failed_source": about(
         "failed", "source", error={"name": "SourceNotReady", "message": "The database did not answer."}
@@ -179,6 +209,26 @@ CASES: dict[str, Notice] = {f"{name}.open": notice for name, notice in OPEN.item
 for name in ("id_matching", "mapping", "connection_unavailable", "held", "failed_killed", "stale"):
     CASES[f"{name}.digest"] = later(OPEN[name], state="digest")
     CASES[f"{name}.closed"] = later(OPEN[name], state="closed", closed_at=OPENED + timedelta(hours=48))
+#: The mail with an import's report, and one whose report is too long to go with it.
+REPORT = ImportReport(
+    feed="demographic_import",
+    title="Demographic Import",
+    contact="whoever makes the demographic file",
+    file_name="people.csv",
+    taken_at=OPENED,
+    zone="America/New_York",
+    report_name="demographic_import_report_20260304_100500_000007.csv",
+    report=b"Line,Key,EmpID,Decision,Reason,Fields,Detail\r\n2,007,E0001,updated,,pager,\r\n",
+    decisions={"updated": 24, "unchanged": 1168, "unmatched": 3, "duplicate_key": 4, "refused": 1, "missing": 6},
+    lacking=("Pager", "NPI"),
+    waiting=1,
+)
+REPORTS = {
+    "import_report": REPORT,
+    "import_report_alone": replace(
+        REPORT, report=b"x" * (MOST_ATTACHED + 1), decisions={"updated": 1}, lacking=(), waiting=0
+    ),
+}
 CASES["connection_unavailable.comes_and_goes"] = replace(
     OPEN["connection_unavailable"], state="digest", damped=True, openings=3
 )

@@ -12,25 +12,26 @@ from pathlib import Path
 import pytest
 
 from include.alerts import texts
+from include.alerts.import_report import write_report
 from include.alerts.layout import WIDTH, duration
 from include.alerts.rows import MOST_ROWS, grouped, kept, read_back, spreadsheet
 from include.alerts.wording import write
 from include.reasons import names
-from tests.alerts.cases import CASES, EPIC, IDS, OPEN, OPENED, RUN, row
+from tests.alerts.cases import CASES, EPIC, IDS, OPEN, OPENED, REPORTS, RUN, row
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "mails"
 WRITE = os.environ.get("GOLDEN_WRITE") == "1"
 
 
 def shown(name: str) -> str:
-    mail = write(CASES[name])
+    mail = write_report(REPORTS[name]) if name in REPORTS else write(CASES[name])
     parts = [f"Subject: {mail.subject}", mail.body]
     if mail.attachment is not None:
         parts.append(f"--- {mail.attachment_name}\n{mail.attachment.decode('utf-8-sig').replace(chr(13), '')}")
     return "\n".join(parts)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *REPORTS])
 def test_the_mail_is_as_written_down(name: str) -> None:
     file = GOLDEN / f"{name}.txt"
     if WRITE:
@@ -39,7 +40,7 @@ def test_the_mail_is_as_written_down(name: str) -> None:
 
 
 def test_every_mail_that_is_written_down_is_still_written() -> None:
-    assert {file.stem for file in GOLDEN.iterdir()} == set(CASES)
+    assert {file.stem for file in GOLDEN.iterdir()} == {*CASES, *REPORTS}
 
 
 def test_every_text_is_told_by_some_case() -> None:
@@ -70,7 +71,7 @@ def test_a_mail_answers_what_people_ask(name: str) -> None:
     if notice.run_id:
         assert f"{notice.airflow_url}/dags/{notice.feed}/runs/scheduled__2026-03-04T15%3A05%3A00%2B00%3A00" in mail.body
     if notice.feed:
-        assert f"./callboard explain {notice.feed} --slot" in mail.body
+        assert f"./callboard explain {notice.feed} --{'person' if notice.takes_in else 'slot'}" in mail.body
 
 
 @pytest.mark.parametrize("reason", [*names("rejected"), "refused", "parked", "of_an_older_release"])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.integration import Changes, Rows, Sftp
+from include.integration import Changes, Inbound, Personnel, Rows, Sftp
 from include.mappings.loader import feeds, load_feed
 from include.mappings.schemas import schema_for
 from include.run.deliver import deliver
@@ -23,7 +23,8 @@ from include.run.extract import extract
 from include.run.handed import decided_from_json, extracted_from_json, to_json, validated_from_json
 from include.run.transform import transform
 from include.run.validate import validate
-from include.schedule.demo import write_demo_hospital
+from include.schedule.demo import build_demo_hospital, write_demo_hospital
+from include.schedule.demo.demographics import write_demographic_file
 from include.schedule.importing import import_files
 from include.settings import PROJECT_ROOT
 from tests.contract.partner import Accepting
@@ -59,7 +60,7 @@ class Runs:
     def integration(self, feed: str) -> Integration:
         """As declared; a partner that takes records is replaced by one that takes everything and keeps count."""
         whole = declared(load_feed(MAPPINGS, feed).integration)
-        return whole if isinstance(whole.destination, Sftp) else replace(whole, destination=self.rows)
+        return whole if isinstance(whole.destination, Sftp | Personnel) else replace(whole, destination=self.rows)
 
     def run(self, feed: str, run_id: str) -> tuple[Decided, Receipt]:
         """The four steps as the tasks do them: what one hands to the next has been through JSON, and is kept here."""
@@ -74,7 +75,19 @@ class Runs:
     def files(self, feed: str) -> dict[str, str]:
         """What lies in the feed's folder at the partner's: name → digest."""
         folder = self.partner / feed
-        return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.glob("*"))}
+        files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+        return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+    def takes_in(self, feed: str) -> bool:
+        """Whether the feed takes in what others send."""
+        return isinstance(self.integration(feed).source, Inbound)
+
+    def send(self, feed: str) -> None:
+        """Let the demo hospital send its file, as it does each day."""
+        inbound = self.partner / feed / "inbound"
+        inbound.mkdir(parents=True, exist_ok=True)
+        (inbound / "people.csv.done").touch()
+        write_demographic_file(inbound / "people.csv", build_demo_hospital(date.fromisoformat(NOW[:10])))
 
     def _through_json(self, handed: Any) -> dict[str, Any]:
         text = json.dumps(to_json(handed))
@@ -127,6 +140,8 @@ def twice(request: pytest.FixtureRequest, demo: Runs) -> Twice:
     results, files, operations = [], [], []
     for number in (1, 2):
         demo.rows.asked.clear()
+        if demo.takes_in(feed):
+            demo.send(feed)
         results.append(demo.run(feed, f"run-{number}"))
         files.append(demo.files(feed))
         operations.append(list(demo.rows.asked))
@@ -146,7 +161,7 @@ def test_the_demo_hospital_is_delivered(twice):
         assert counts.excluded == counts.rejected == 0
         return
     mapping = load_feed(MAPPINGS, twice.feed)
-    if schema_for(mapping.integration).table is None:
+    if schema_for(mapping.integration).table is None and not twice.demo.takes_in(twice.feed):
         assert counts.rejected == 0  # nobody must mend anything before a backup is made
         return
     # Every feed of the demo shows a rejection, and none so many that its limits would hold the delivery.
@@ -155,6 +170,10 @@ def test_the_demo_hospital_is_delivered(twice):
 
 def test_an_unchanged_store_gives_the_same_snapshot(twice):
     first, second = twice.decided
+    if twice.demo.takes_in(twice.feed):  # the first run has changed the store, and the second finds it so
+        assert first.decisions == second.decisions
+        assert first.extracted.inbound.file_rows == second.extracted.inbound.file_rows
+        return
     assert (first.snapshot, first.decisions) == (second.snapshot, second.decisions)
     assert first.extracted.content == second.extracted.content
 
@@ -162,6 +181,10 @@ def test_an_unchanged_store_gives_the_same_snapshot(twice):
 def test_a_second_run_delivers_nothing_twice(twice):
     way = twice.demo.integration(twice.feed).way
     before, after = twice.files
+    if twice.demo.takes_in(twice.feed):
+        assert [receipt.sent.updates for receipt in twice.receipts] == [24, 0]
+        assert (len(before), len(after)) == (2, 4)  # each time the archived file and its report
+        return
     if isinstance(way, Rows):
         first, second = twice.operations
         assert set(first) == {"add"}
@@ -215,8 +238,9 @@ def _people(demo: Runs) -> set[str]:
 def test_an_empty_store_is_no_error(feed, database, partner_server, tmp_path):
     """A file of the whole is its header; a file of changes and operations are none."""
     runs = Runs(services_of(database, partner_server, tmp_path / "var", MAPPINGS), partner_server.root)
-    for left in (partner_server.root / feed).glob("*"):
-        left.unlink()
+    for left in (partner_server.root / feed).rglob("*"):
+        if left.is_file():
+            left.unlink()
     decided, receipt = runs.run(feed, "run")
     assert (decided.included, decided.excluded, decided.rejected, receipt.counts.extracted) == (0, 0, 0, 0)
     integration = runs.integration(feed)

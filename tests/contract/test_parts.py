@@ -9,7 +9,7 @@ import re
 import pytest
 
 from include.errors import ConfigurationError
-from include.integration import Changes, Integration, Rows, Slots, Tables
+from include.integration import Changes, Inbound, Integration, Rows, Slots, Tables
 from include.mappings.loader import check_all, feeds, load_feed
 from include.mappings.schemas import schema_for, slugs
 from include.platform.mailer.addressees import page_of
@@ -81,7 +81,8 @@ def test_the_schema_agrees_with_itself(slug):
         assert set(schema.target) <= columns
         assert bool(schema.target) or not schema.several_rows_per_assignment
     assert schema.delivers_slots is isinstance(integration.source, Slots)
-    if isinstance(integration.way, Rows) or isinstance(integration.source, Tables):
+    assert schema.takes_in is isinstance(integration.source, Inbound)
+    if isinstance(integration.source, Tables) or (isinstance(integration.way, Rows) and not schema.takes_in):
         assert schema.layout is None
         return
     assert schema.layout is not None

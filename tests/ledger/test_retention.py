@@ -124,10 +124,44 @@ def test_each_stream_keeps_its_own_last_and_orders_stay_on_record(database):
             for seq in (1, 2):
                 a_delivery(connection, stream, f"r{seq}", "COMMITTED", 300 - seq, seq=seq)
         insert(connection, "attempt", stream="feed", fence=1, run_id="r1", step="ordered", detail="resend by anna")
-        removed = {"run": 0, "delivery": 2, "delivery_file": 2, "attempt": 4, "incident": 0, "mail": 0}
+        removed = {
+            "run": 0,
+            "delivery": 2,
+            "delivery_file": 2,
+            "attempt": 4,
+            "incident": 0,
+            "mail": 0,
+            "inbound_file": 0,
+        }
         assert forget_rows(connection, BEFORE) == removed
         assert rows(connection, "SELECT stream, seq FROM delivery") == {("feed", 2), ("feed@test", 2)}
         assert rows(connection, "SELECT detail FROM attempt WHERE step = 'ordered'") == {"resend by anna"}
+
+
+def test_a_file_that_came_in_is_forgotten_once_it_is_put_away_and_told(database):
+    with transaction(database.ledger_dsn) as connection:
+        insert(connection, "stream", stream="feed", feed="feed", fence=1, run_id="r9")
+        old, recent = BEFORE - timedelta(days=1), BEFORE + timedelta(days=1)
+        for name, read_at, archived_at, tell_at in (
+            ("old", old, old, None),
+            ("still lies there", old, None, None),
+            ("not told", old, old, old),
+            ("recent", recent, recent, None),
+        ):
+            insert(
+                connection,
+                "inbound_file",
+                stream="feed",
+                run_id="r1",
+                name=name,
+                sha256="",
+                outcome="taken",
+                read_at=read_at,
+                archived_at=archived_at,
+                tell_at=tell_at,
+            )
+        assert forget_rows(connection, BEFORE)["inbound_file"] == 1
+        assert rows(connection, "SELECT name FROM inbound_file") == {"still lies there", "not told", "recent"}
 
 
 def test_an_incident_goes_with_its_mails_once_it_is_over_and_nobody_waits_for_one(database):

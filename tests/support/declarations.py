@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from include.integration import Sftp
+from include.integration import Sftp, Slots
 from include.mappings.loader import load_feed
 from include.mappings.schemas import schema_for
 from include.settings import PROJECT_ROOT
@@ -33,8 +33,8 @@ def dag_files() -> dict[str, Path]:
 
 
 def slot_integrations() -> list[str]:
-    """The integrations that decide about slots, by name; the others deliver whole tables."""
-    return [slug for slug in sorted(dag_files()) if declared(slug).transform is not None]
+    """The integrations that decide about slots, by name; the others deliver whole tables, or take files in."""
+    return [slug for slug in sorted(dag_files()) if isinstance(declared(slug).source, Slots)]
 
 
 @cache

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from include.errors import CallboardError
 from include.ledger import runs
 from include.mappings.loader import feeds
+from include.mappings.schemas import schema_for, slugs
 from include.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
@@ -30,12 +31,16 @@ _OTHERWISE = re.compile(r"^\*\*If nobody acts\*\*: (?P<text>.*?)(?:\n\n|\Z)", re
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What an integration's page (its Dag file's docstring) says to people; each part may be empty."""
+    """What an integration's page (its Dag file's docstring) says to people; each part may be empty.
+
+    ``takes_in``: it takes in what the partner sends.
+    """
 
     title: str = ""
     partner: str = ""
     contact: str = ""
     otherwise: str = ""
+    takes_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ def page_of(slug: str) -> Page:
         partner=partner["partner"].strip() if partner else "",
         contact=(partner["contact"] or "").strip() if partner else "",
         otherwise=" ".join(otherwise["text"].split()) if otherwise else "",
+        takes_in=slug in slugs() and schema_for(slug).takes_in,
     )
 
 

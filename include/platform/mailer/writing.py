@@ -169,6 +169,7 @@ class Writer:
             partner=found.page.partner,
             contact=found.page.contact,
             otherwise=found.page.otherwise,
+            takes_in=found.page.takes_in,
             airflow_url=self._settings.airflow_url,
         )
 

@@ -1,4 +1,4 @@
-"""The demographic file of the demo hospital's human resources: everybody with an employee number, and some surprises."""
+"""The demographic file of the demo hospital's human resources: everybody with a number, and some surprises."""
 
 from __future__ import annotations
 
