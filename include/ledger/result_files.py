@@ -11,6 +11,7 @@ from include.ledger.fence import hold
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
 
     from sqlalchemy import Connection
 
@@ -32,6 +33,15 @@ class ResultFile:
     accepted: int
     refused: int
     unknown: int
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """The partner said that it took a slot of delivery ``seq``, in the file ``name``, which was read at ``read_at``."""
+
+    seq: int
+    name: str
+    read_at: datetime
 
 
 def read(connection: Connection, stream: str) -> dict[str, ResultFile]:
@@ -77,6 +87,45 @@ def remember(connection: Connection, claim: Claim, file: ResultFile) -> None:
             "unknown": file.unknown,
         },
     )
+
+
+def answered(
+    connection: Connection, claim: Claim, *, seq: int, name: str, taken: Collection[str], refused: Collection[str]
+) -> None:
+    """Of these slots of a delivery the partner said what became of them: the last word about a slot counts.
+
+    Raises:
+        FencedOut: a newer run has claimed the stream.
+    """
+    hold(connection, claim)
+    connection.execute(
+        text("DELETE FROM acceptance WHERE stream = :stream AND slot_id = ANY(:refused)"),
+        {"stream": claim.stream, "refused": list(refused)},
+    )
+    connection.execute(
+        text(
+            """
+            INSERT INTO acceptance AS known (stream, slot_id, seq, name)
+            SELECT :stream, slot_id, :seq, :name FROM unnest(CAST(:taken AS text[])) AS slot_id
+            ON CONFLICT (stream, slot_id) DO UPDATE SET seq = :seq, name = :name, read_at = now()
+            WHERE known.seq <= :seq
+            """
+        ),
+        {"stream": claim.stream, "seq": seq, "name": name, "taken": list(taken)},
+    )
+
+
+def acceptances(connection: Connection, stream: str, slot_ids: Collection[str]) -> dict[str, Acceptance]:
+    """Which of the slots the partner said it took, by slot."""
+    rows = connection.execute(
+        text(
+            """
+            SELECT slot_id, seq, name, read_at FROM acceptance WHERE stream = :stream AND slot_id = ANY(:slot_ids)
+            """
+        ),
+        {"stream": stream, "slot_ids": list(slot_ids)},
+    )
+    return {slot_id: Acceptance(*answer) for slot_id, *answer in rows}
 
 
 def forget_all_but(connection: Connection, claim: Claim, names: Collection[str]) -> None:

@@ -91,6 +91,9 @@ _INBOUND = """
     )
     SELECT count(*) AS inbound_file FROM gone
 """
+_ACCEPTANCES = """
+    WITH gone AS (DELETE FROM acceptance WHERE read_at < :before RETURNING 1) SELECT count(*) AS acceptance FROM gone
+"""
 
 
 def forget_rows(connection: Connection, before: datetime) -> dict[str, int]:
@@ -110,4 +113,5 @@ def forget_rows(connection: Connection, before: datetime) -> dict[str, int]:
     runs = connection.execute(text(_RUNS), {"before": before}).mappings().one()
     incidents = connection.execute(text(_INCIDENTS), {"before": before}).mappings().one()
     inbound = connection.execute(text(_INBOUND), {"before": before}).mappings().one()
-    return {**runs, **removed, **incidents, **inbound}
+    acceptances = connection.execute(text(_ACCEPTANCES), {"before": before}).mappings().one()
+    return {**runs, **removed, **incidents, **inbound, **acceptances}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from include.clock import business_time
 from include.errors import UnknownName
-from include.ledger import rows, runs
+from include.ledger import result_files, rows, runs
 from include.mappings.frozen import thaw
 from include.mappings.schemas import schema_for
 from include.run.account import read_standing
@@ -136,7 +136,7 @@ class _Explainer:
         if run.decisions is not None:
             decided = read_decisions(artifacts.path(run.decisions), slot_ids)
         pending = read_standing(artifacts.path(run.standing), slot_ids) if run.standing else {}
-        answers = self._answers(pending)
+        answers = self._answers(pending) | self._accepted([slot_id for slot_id in slot_ids if slot_id not in pending])
         found = []
         for slot_id in slot_ids:
             slot, decision = facts.get(slot_id), decided.about.get(slot_id)
@@ -162,7 +162,7 @@ class _Explainer:
         if self.run.standing is None:  # it never came to its partner, or is on its way there
             return self._unended(decision.slot_id)
         if pending is None:
-            return self._explanation(decision.slot_id, "delivered", None, [decision.detail], decision.also)
+            return self._explanation(decision.slot_id, "delivered", None, [decision.detail, answer], decision.also)
         return self._explanation(decision.slot_id, "pending", pending, [answer or self.run.error])
 
     def _unended(self, slot_id: str) -> Explanation:
@@ -173,8 +173,9 @@ class _Explainer:
         with self.services.ledger_reading() as connection:
             earlier = runs.decided_before(connection, self.run.feed)
         if earlier is not None and not self.is_past:
+            taken = self._accepted([slot_id]).get(slot_id)
             (before,) = _Explainer(self.services, earlier, None, is_past=False).explain([slot_id]) or (None,)
-            if before is not None and before.outcome == "delivered" and before.detail is None:
+            if before is not None and before.outcome == "delivered" and before.detail in (None, taken):
                 return replace(before, detail=f"A newer run is under way, and nothing of the slot changed. {under_way}")
         return self._explanation(slot_id, "pending", "under_way", [under_way])
 
@@ -250,6 +251,15 @@ class _Explainer:
                 since = f"refused {refusal.attempts} time(s) since {moment(refusal.first_at)}"
                 told.setdefault(refusal.slot_id, []).append(f"The partner's answer: {refusal.reason} ({since}).")
         return {slot_id: " ".join(dict.fromkeys(sentences)) for slot_id, sentences in told.items()}
+
+    def _accepted(self, slot_ids: Collection[str]) -> dict[str, str]:
+        """What the partner answered about slots that it took, where it answers at all."""
+        with self.services.ledger_reading() as connection:
+            taken = result_files.acceptances(connection, self.run.stream, slot_ids)
+        return {
+            slot_id: f"The partner's last answer: taken (delivery {each.seq}, {each.name}, read on {moment(each.read_at)})."
+            for slot_id, each in taken.items()
+        }
 
     def _explanation(
         self,

@@ -162,6 +162,9 @@ class ResultReader:
                     held_snapshot=held,
                 )
             rows.withdraw_refusals(connection, self.claim, [key for key, _, _, why in answered if why is None])
+            result_files.answered(
+                connection, self.claim, seq=delivery.seq, name=file.name, taken=taken, refused=refused
+            )
             result_files.remember(connection, self.claim, file)
         _log.info(
             "Result file %s of delivery %d: %d slot(s) taken, %d refused, %d that the delivery does not have.",

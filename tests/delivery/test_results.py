@@ -130,6 +130,26 @@ def test_an_acceptance_ends_a_refusal(world: World, kronos: Path) -> None:
     assert sent(world, 2) == {first: ["UPDATE"]}
 
 
+def test_an_acceptance_is_recorded_against_its_slot_and_explained(world: World, kronos: Path) -> None:
+    first, second, third, *_ = sorted(sent(world, 1))
+    (kronos / "answer_1.csv").write_text(f"{HEADER}{first},accepted,\n{second},refused,x\n")
+    world.run(KRONOS)
+    about = {slot_id: explain_slot(world.services, KRONOS, slot_id) for slot_id in (first, second, third)}
+    assert [each.outcome for each in about.values()] == ["delivered", "pending", "delivered"]
+    assert about[first].detail.startswith("The partner's last answer: taken (delivery 1, answer_1.csv, read on ")
+    assert about[third].detail is None, "it was not answered"
+    (kronos / "answer_1.csv").unlink()
+    (kronos / "answer_2.csv").write_text(f"{HEADER}{first},refused,y\n")
+    world.run(KRONOS)
+    told = explain_slot(world.services, KRONOS, first)
+    assert (told.outcome, "taken" in told.detail) == ("pending", False)
+    (kronos / "answer_3.csv").write_text(f"{HEADER}{first},accepted,\n")
+    world.run(KRONOS)
+    (kronos / "answer_3.csv").unlink()
+    world.run(KRONOS)
+    assert "taken (delivery 1, answer_3.csv" in explain_slot(world.services, KRONOS, first).detail, "for good"
+
+
 def test_a_record_that_comes_back_as_it_was_refused_once_is_offered_again(world: World, kronos: Path) -> None:
     first = min(sent(world, 1))
     (kronos / "answer_1.csv").write_text(f"{HEADER}{first},refused,x\n")
