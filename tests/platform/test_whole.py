@@ -29,7 +29,7 @@ import pytest
 from include.artifacts.store import ArtifactStore
 from include.cli.installation import local_services
 from include.database import dispose_engines
-from include.integration import Changes
+from include.integration import Changes, Rows
 from include.platform.airflow_api import AirflowApi
 from include.run.explain import explain_slot
 from include.settings import PROJECT_ROOT
@@ -49,11 +49,12 @@ NOW = "2026-03-04T15:00:00+00:00"  # in the pay period of 1 to 14 March; the clo
 ON_CALL, SECOND, KRONOS = "epic_on_call_finder", "night_call", "kronos_workforce_dimensions"
 WAREHOUSE, OPTIME, RESIDENTS = "enterprise_data_warehouse", "epic_optime", "new_innovations"
 CENTRAL, WORKDAY = "kronos_workforce_central", "workday"
+IMPORT = "demographic_import"  # its partner is our own store; what lies in its folder is a report, and what came in
 BROKEN = "epic_on_call_finder_east"  # so broken that only its name says whose Dag it is
 SHIPPED = [file.stem for file in sorted((PROJECT_ROOT / "include" / "mappings").glob("*.yaml"))]
-FOLDERS = {feed: feed for feed in SHIPPED} | {SECOND: "night_finder_files"}
-#: Those that send nothing when nothing has changed.
-OF_CHANGES = [feed for feed in SHIPPED if isinstance(declared(feed).way, Changes)]
+FOLDERS = {feed: feed for feed in SHIPPED} | {SECOND: "night_finder_files", IMPORT: f"{IMPORT}/outbound"}
+#: Those that send nothing when nothing has changed, or has come in.
+UNCHANGED = [feed for feed in SHIPPED if isinstance(declared(feed).way, Changes | Rows)]
 NIGHT = "night.admins@example.org"
 SELDOM = "0 0 29 2 *"  # no run of Airflow's own comes in between, except for the feeds that keep "every five minutes"
 TASKS = ["extract", "validate", "transform", "deliver"]
@@ -168,6 +169,7 @@ def test_the_partner_can_be_visited_with_the_keys_of_access(platform):
                 names = visible(session.listdir(f"/{FOLDERS[feed]}"))
                 assert sorted(f"sftp/{FOLDERS[feed]}/{name}" for name in names) == sorted(row["artifacts"])
     held = visible(entry["key"].lstrip("/") for entry in platform.control("/_state"))
+    held.remove(f"{IMPORT}/archive/people.csv")
     assert sorted(f"sftp/{key}" for key in held) == sorted(
         name for row in platform.summary().values() for name in row["artifacts"]
     )
@@ -305,12 +307,19 @@ def test_support_staff_has_a_mail_about_each_thing_that_must_be_mended(platform)
         (OPTIME, "id_matching", admins),
         (RESIDENTS, "id_matching", admins),
         (WORKDAY, "id_matching", admins),
+        (IMPORT, "id_matching", admins),
         (BROKEN, "mapping", nobody_else),
     }
     wait_until(lambda: len(platform.mails()) >= len(expected), 30, "the mails of the first round")
     mails = platform.mails()
     assert {(mail["X-Callboard-Feed"], mail["X-Callboard-Class"], str(mail["X-RcptTo"])) for mail in mails} == expected
-    assert [mail["X-Callboard-State"] for mail in mails] == ["open"] * len(expected)
+    [report] = [mail for mail in mails if mail["X-Callboard-Feed"] == IMPORT]
+    assert (report["X-Callboard-State"], report["X-Callboard-Incident"]) == ("digest", None)
+    [attachment] = report.iter_attachments()
+    [file] = platform.summary()[IMPORT]["artifacts"]
+    assert attachment.get_content().splitlines() == (platform.var / file).read_text("utf-8").splitlines()
+    mails = [mail for mail in mails if mail is not report]
+    assert [mail["X-Callboard-State"] for mail in mails] == ["open"] * (len(expected) - 1)
     url = f"http://127.0.0.1:{platform.port}/dags/"
     for mail in mails:
         feed, body = mail["X-Callboard-Feed"], mail.get_body().get_content()
@@ -758,7 +767,7 @@ def test_with_once_it_ends_after_the_table_and_says_whether_every_feed_delivered
     assert platform.processes() == []
     states = {feed: words[0] for feed, words in platform.table().items()}
     sent = dict.fromkeys((*SHIPPED, SECOND, BROKEN), "delivered")
-    assert states == sent | dict.fromkeys(OF_CHANGES, "unchanged")
+    assert states == sent | dict.fromkeys(UNCHANGED, "unchanged")
     assert platform.printed.index("Stopping") > platform.printed.index(KRONOS)
 
 
