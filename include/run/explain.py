@@ -257,7 +257,8 @@ class _Explainer:
         with self.services.ledger_reading() as connection:
             taken = result_files.acceptances(connection, self.run.stream, slot_ids)
         return {
-            slot_id: f"The partner's last answer: taken (delivery {each.seq}, {each.name}, read on {moment(each.read_at)})."
+            slot_id: "The partner's last answer: taken "
+            f"(delivery {each.seq}, {each.name}, read on {moment(each.read_at)})."
             for slot_id, each in taken.items()
         }
 
