@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MOST_BYTES = 64 * 1024**2
 #: The longest row: whatever is longer says more than who somebody is.
 _MOST_BYTES_OF_A_ROW = 256 * 1024
+#: Nobody employs more people; the rows are held in memory when they are judged.
+MOST_ROWS = 500_000
 #: A file with more of them is not what it seems; the rest of it is not looked at.
 _FAULTS_TOLD = 1000
 _NEXT_STEP = "have the file made anew at its source and sent again; nothing of it was taken over"
@@ -95,6 +97,8 @@ def read_rows(local: Path, name: str, columns: Mapping[str, str], key: str, targ
                 table = _table(chunk, found, schema)
                 writer.write_table(table)
                 rows += len(table)
+                if rows > MOST_ROWS:
+                    raise rejected([Fault(expected.name, None, None, f"has more than {MOST_ROWS:,} rows")])
         if faults:
             raise rejected(faults.listed([expected.name], {}))
     return rows

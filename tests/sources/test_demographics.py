@@ -171,6 +171,16 @@ def test_a_long_file_is_read_in_pieces(tmp_path: Path) -> None:
     assert most_of(120_000) < 1.3 * most_of(40_000)
 
 
+def test_the_rows_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demographics, "MOST_ROWS", 1000)
+    local = tmp_path / "inbound"
+    local.write_bytes(b"Key,Mail\n" + b"7,a\n" * 1001)
+    with pytest.raises(InboundRejected, match="has more than 1,000 rows"):
+        read_rows(local, "p.csv", COLUMNS, "unique_id", tmp_path / "rows.parquet")
+    local.write_bytes(b"Key,Mail\n" + b"7,a\n" * 1000)
+    assert read_rows(local, "p.csv", COLUMNS, "unique_id", tmp_path / "rows.parquet") == 1000
+
+
 def test_the_most_that_comes_out_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demographics, "MOST_BYTES", 1500)
     local = tmp_path / "inbound"
