@@ -40,6 +40,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "include.effects",
         "include.file_sessions",
         "include.settings",
+        "include.spreadsheets",
     ),
     ("include.migrations",),
     ("include.errors",),

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from include.reasons import REASONS
+from include.spreadsheets import inert
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,8 +27,6 @@ DELIVERED = "delivered"
 
 _ATTACHED = ("slot_id", "emp_id", "assignment_id", "slot_date", "start", "reason", "detail", "fix", "owner")
 _LOCAL = "%Y-%m-%d %H:%M"
-#: What a spreadsheet would take for a formula at the beginning of a cell.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -122,7 +121,7 @@ def spreadsheet(rows: Sequence[Row], now: datetime) -> bytes:
             "owner": known.owner if known else "",
             "detail": f"delivered all the same; {row.detail}" if row.standing == DELIVERED else row.detail,
         }
-        writer.writerow([_inert(cells[name]) for name in _ATTACHED])
+        writer.writerow([inert(cells[name]) for name in _ATTACHED])
     return stream.getvalue().encode("utf-8-sig")
 
 
@@ -135,10 +134,6 @@ def _next_first(rows: Sequence[Row], now: datetime) -> list[Row]:
     """What is on or comes next, in its order, and then what is over."""
     moment = now.astimezone(UTC).isoformat()
     return sorted(rows, key=lambda row: (bool(row.stop_utc) and row.stop_utc <= moment, row))
-
-
-def _inert(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 _FIELDS = tuple(field.name for field in fields(Row))

@@ -16,9 +16,6 @@ from include.expectations.inbound import judge_rows
 from include.file_sessions import RemoteFile
 from include.frames import InboundExtract, Span
 from include.ledger import inbound_files, runs
-from include.mappings.schemas import schema_for
-from include.plan.snapshot import write_snapshot
-from include.run.decisions import write_decisions
 from include.run.frozen import frozen_mapping
 from include.run.handed import Decided, InboundFile, Validated, of_slots
 from include.run.sessions import Sessions
@@ -192,17 +189,7 @@ def decide_inbound(integration: Integration, validated: Validated, services: Ser
     judged = pd.read_parquet(services.artifacts.path(of_slots(validated.people)))
     result = cast("InboundTransform", integration.transform)(InboundExtract(judged, people, fields), mapping)
     _account_for_every_row(result, rows, extracted)
-    with services.artifacts.scratch(extracted.claim.run_id) as folder:
-        decisions, snapshot = folder / "decisions.parquet", folder / "snapshot.parquet"
-        write_decisions(result.decisions, None, decisions)
-        write_snapshot(result.records, schema_for(mapping.integration).record, snapshot)
-        return recorded(
-            extracted,
-            result,
-            decisions=services.artifacts.put_file(decisions).sha256,
-            snapshot=services.artifacts.put_file(snapshot).sha256,
-            services=services,
-        )
+    return recorded(extracted, result, None, services)
 
 
 def _frames(extracted: Extracted, services: Services) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -96,44 +96,37 @@ def decide_slots(integration: Integration, validated: Validated, services: Servi
     result = cast("Transform", integration.transform)(extract, mapping, found)
     result = only_writable(result, schema_for(mapping.integration).record, mapping.layout)
     _account_for_every_slot(result, extract, extracted.feed)
-    with services.artifacts.scratch(extracted.claim.run_id) as folder:
-        decisions, snapshot = folder / "decisions.parquet", folder / "snapshot.parquet"
-        write_decisions(result.decisions, extract, decisions)
-        write_snapshot(result.records, schema_for(mapping.integration).record, snapshot)
-        return recorded(
-            extracted,
-            result,
-            decisions=services.artifacts.put_file(decisions).sha256,
-            snapshot=services.artifacts.put_file(snapshot).sha256,
-            services=services,
-        )
+    return recorded(extracted, result, extract, services)
 
 
-def recorded(
-    extracted: Extracted, result: Transformed, *, decisions: str, snapshot: str, services: Services
-) -> Decided:
-    """What was decided, in counts, as the ledger keeps it from here on.
+def recorded(extracted: Extracted, result: Transformed, extract: SlotExtract | None, services: Services) -> Decided:
+    """Keep what was decided as artifacts, and in counts in the ledger. ``extract`` is that of a run of slots.
 
     Raises:
         FencedOut: a newer run has started.
     """
-    outcomes = result.decisions["outcome"].value_counts()
-    decided = Decided(
-        extracted=extracted,
-        decisions=decisions,
-        snapshot=snapshot,
-        included=int(outcomes.get("included", 0)),
-        excluded=int(outcomes.get("excluded", 0)),
-        rejected=int(outcomes.get("rejected", 0)),
-        records=len(result.records),
-        reported=int((result.decisions["outcome"].eq("included") & result.decisions["also"].notna()).sum()),
-    )
+    record = schema_for(frozen_mapping(extracted, services).integration).record
+    with services.artifacts.scratch(extracted.claim.run_id) as folder:
+        decisions, snapshot = folder / "decisions.parquet", folder / "snapshot.parquet"
+        write_decisions(result.decisions, extract, decisions)
+        write_snapshot(result.records, record, snapshot)
+        outcomes = result.decisions["outcome"].value_counts()
+        decided = Decided(
+            extracted=extracted,
+            decisions=services.artifacts.put_file(decisions).sha256,
+            snapshot=services.artifacts.put_file(snapshot).sha256,
+            included=int(outcomes.get("included", 0)),
+            excluded=int(outcomes.get("excluded", 0)),
+            rejected=int(outcomes.get("rejected", 0)),
+            records=len(result.records),
+            reported=int((result.decisions["outcome"].eq("included") & result.decisions["also"].notna()).sum()),
+        )
     with services.ledger("decided") as connection:
         runs.decided(
             connection,
             extracted.claim,
-            decisions=decisions,
-            snapshot=snapshot,
+            decisions=decided.decisions,
+            snapshot=decided.snapshot,
             counts=Counts(excluded=decided.excluded, rejected=decided.rejected),
         )
     return decided

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from include.frames import Transformed
 from include.mappings.schemas.demographic_import import RECORD
 from include.schedule.demographics import ID_FIELDS
+from include.spreadsheets import inert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 #: What the report calls a row whose person cannot be found for one of these reasons; all others are refused.
 _NOBODY = {"unmatched": "unmatched", "id_duplicate": "duplicate_key"}
 _OUTCOMES = {"unmatched": "excluded"}
-#: What a spreadsheet would take for a formula at the beginning of a cell.
-_FORMULA = ("=", "+", "-", "@")
 
 
 @dataclass
@@ -140,7 +139,7 @@ def _records(rows: Sequence[_Row], missing: Iterator[tuple[str, str]]) -> Any:
             "slot_id": row.slot_id,
             "line": row.line,
             "person_key": row.key,
-            "shown_key": f"'{row.key}" if row.key and row.key.startswith(_FORMULA) else row.key,
+            "shown_key": inert(row.key) if row.key else None,
             "emp_id": row.emp_id,
             "decision": row.decision,
             "reason": row.reason,
