@@ -19,11 +19,11 @@ same file twice changes nothing. Two people never get the same ID: the rows that
 A row that is refused, or finds nobody, changes nothing and stands in the report with its line; the report holds no values,
 but for keys. What a file changes happens in one transaction with the record of it, or not at all.
 
-**If it fails**: nobody's fields have changed. *The file that came in cannot be taken*: it lies in `archive` with
-`.refused` behind its name; the mail says line by line what is wrong. *Held*: too many people would change; look
-at `./callboard approve demographic_import --show`, then approve, or put a better file in its place. *Partner
-unreachable*: the next run tries again by itself. A person was not updated: `./callboard explain demographic_import --person
-EMP_ID --date TODAY`.
+**If it fails**: before a file is taken over, nobody's fields have changed; after it, the next run sends the report and puts
+the file away. *The file that came in cannot be taken*: it lies in `archive` with `.refused` behind its name; the mail says
+line by line what is wrong. *Held*: too many people would change; look at `./callboard approve demographic_import --show`,
+then approve, or put a better file in its place. *Partner unreachable*: the next run tries again by itself. A person was not
+updated: `./callboard explain demographic_import --person EMP_ID --date TODAY`.
 
 **If nobody acts**: people keep the phone numbers and IDs that they had; pages go to old numbers, and feeds that go by a new
 ID leave its person out.

@@ -86,8 +86,11 @@ class FileSession(Protocol):
     def remove(self, name: str) -> bool:
         """Remove a file of ours; ``False`` if it was not there."""
 
-    def names(self, prefix: str) -> list[str]:
-        """List the names in the folder that start with ``prefix``, sorted."""
+    def files(self) -> dict[str, RemoteFile]:
+        """List the regular files in the folder by name, in order.
+
+        Folders, links and devices are left out, and so are, with a line in the log, names that no path may hold.
+        """
 
     def move(self, name: str, folder: str, new_name: str) -> bool:
         """Rename a file into another folder of the partner, which is created if need be; nothing is overwritten.

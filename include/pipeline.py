@@ -156,7 +156,7 @@ def _four_steps(integration: Integration, feed: str) -> None:
         """Claim the fence, freeze the mapping, read the schedule store once."""
         from include.run import extract as step
 
-        return steps.run(None, lambda services: step.extract(integration, feed, _run_id(), services))
+        return steps.run(None, lambda services: step.extract(integration, feed, _run_id(), services, _order()))
 
     @task
     def validate(extracted: dict[str, Any]) -> dict[str, Any]:

@@ -7,14 +7,17 @@ hold it against OpenSSH and against the sandbox's server.
 from __future__ import annotations
 
 import hashlib
+import logging
 import posixpath
+import stat
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from include.destinations import sftp_wire as wire
-from include.destinations.sftp_requests import SftpRequests, said
+from include.destinations.sftp_requests import SftpRequests, is_plain, said
 from include.effects import effect
 from include.errors import CallboardError, ConfigurationError, DeliveryRefused, DeliveryUncertain
+from include.file_sessions import RemoteFile
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -24,8 +27,8 @@ if TYPE_CHECKING:
     import paramiko
 
     from include.destinations.sftp_target import SftpTarget
-    from include.file_sessions import RemoteFile
 
+_log = logging.getLogger(__name__)
 _CHUNK = 32 * 1024  # what every server takes in one request
 _BURST = 16 * _CHUNK  # sent without waiting; then every answer is read
 
@@ -176,13 +179,29 @@ class SftpSession(SftpRequests):
             raise self._refusal("removing", path, no) from no
         return True
 
-    def names(self, prefix: str) -> list[str]:
-        """List the names in the folder that start with ``prefix``, sorted."""
+    def files(self) -> dict[str, RemoteFile]:
+        """List the regular files in the folder by name; names that no path may hold are left out."""
         try:
             with self._asking("listing", self._folder):
-                return sorted(name for name in self._client.listdir(self._folder) if name.startswith(prefix))
+                listed = self._client.listdir_attr(self._folder)
         except wire.SftpStatus as no:
             raise self._refusal("listing", self._folder, no) from no
+        except UnicodeDecodeError as error:
+            raise DeliveryRefused(
+                f"SFTP {self._target.place}: the folder {self._folder} holds a name that is not UTF-8.",
+                next_step="have it renamed or removed; nothing of the folder can be read before that",
+            ) from error
+        kept = {each.filename: each for each in listed if is_plain(each.filename)}
+        if len(kept) < len(listed):
+            _log.warning(
+                "SFTP %s: %d name(s) in %s cannot be used and are left alone: they hold something unprintable.",
+                *(self._target.place, len(listed) - len(kept), self._folder),
+            )
+        return {
+            name: RemoteFile(each.st_size, each.st_mtime)
+            for name, each in sorted(kept.items())
+            if each.st_mode is None or stat.S_ISREG(each.st_mode)
+        }
 
     def beside(self, folder: str) -> SftpSession:
         """Lend the same connection, in another folder."""

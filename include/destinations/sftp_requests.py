@@ -40,7 +40,7 @@ class SftpRequests:
         return RemoteFile(found.st_size, found.st_mtime)
 
     def _path(self, name: str) -> str:
-        if not name.isprintable() or "/" in name or name in ("", ".", ".."):
+        if not is_plain(name):
             raise ConfigurationError(
                 f"SFTP {self._target.place}: a file's name is empty, a path, or holds something unprintable.",
                 next_step="mend destination.file_name of the feed",
@@ -75,6 +75,11 @@ class SftpRequests:
         return DeliveryRefused(
             f"SFTP {self._target.place}: {verb} {path} was refused: {means}{said(no)}.", next_step=next_step
         )
+
+
+def is_plain(name: str) -> bool:
+    """Whether a file's name can be used: printable, not a path, not empty."""
+    return name.isprintable() and "/" not in name and name not in ("", ".", "..")
 
 
 def said(no: wire.SftpStatus) -> str:

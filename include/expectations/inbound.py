@@ -7,6 +7,7 @@ comes so far.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from include.expectations import suites
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _PERSONNEL = next(file for file in FILES if file.table == "personnel")
+#: Control characters, line and paragraph separators; blanks and marks of any script belong to names.
+_CONTROL = frozenset({"Cc", "Zl", "Zp"})
 _ADDRESS = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+\Z")
 
 
@@ -76,7 +79,7 @@ def _refusal_of(field: str, clear: str | None) -> Callable[[str], str | None]:
             return "cannot be cleared" if column.required else None
         if len(value) > column.max_length:
             return f"is longer than {column.max_length} characters"
-        if not value.isprintable():
+        if any(unicodedata.category(character) in _CONTROL for character in value):
             return "holds a line break or another control character"
         if field == "email" and not _ADDRESS.match(value):
             return "is no mail address"

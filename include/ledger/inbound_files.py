@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from include.ledger.records import Claim
 
 Outcome = Literal["taken", "refused"]
-_COLUMNS = "inbound_id, stream, run_id, name, bytes, modified, sha256, outcome, report, read_at"
+_COLUMNS = "inbound_id, stream, fence, name, bytes, modified, sha256, outcome, report, read_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class InboundRecord:
 
     inbound_id: int
     stream: str
-    run_id: str
+    fence: int
     name: str
     bytes: int | None
     modified: int | None
@@ -53,7 +53,7 @@ def remember(
     outcome: Outcome,
     report: Mapping[str, Any] | None = None,
 ) -> None:
-    """A file was taken over, or refused: in the transaction in which that happens. A refused one has no report.
+    """A file was taken over, or refused: in the transaction in which that happens. People are to be told of it.
 
     Raises:
         FencedOut: a newer run has claimed the stream.
@@ -62,14 +62,15 @@ def remember(
     connection.execute(
         text(
             """
-            INSERT INTO inbound_file (stream, run_id, name, bytes, modified, sha256, outcome, report, tell_at)
-            VALUES (:stream, :run_id, :name, :bytes, :modified, :sha256, :outcome, CAST(:report AS jsonb),
-                    CASE WHEN :outcome = 'taken' THEN now() END)
+            INSERT INTO inbound_file (stream, run_id, fence, name, bytes, modified, sha256, outcome, report, tell_at)
+            VALUES (:stream, :run_id, :fence, :name, :bytes, :modified, :sha256, :outcome, CAST(:report AS jsonb),
+                    now())
             """
         ),
         {
             "stream": claim.stream,
             "run_id": claim.run_id,
+            "fence": claim.fence,
             "name": name,
             "bytes": size,
             "modified": modified,
@@ -93,21 +94,36 @@ def put_away(connection: Connection, record: InboundRecord) -> None:
     )
 
 
-def by_run(connection: Connection, stream: str, run_id: str, outcome: Outcome) -> InboundRecord | None:
-    """The file that a run took over, or refused, if it did."""
+def taken_under(connection: Connection, claim: Claim) -> InboundRecord | None:
+    """The file that was taken over under a claim, if one was."""
     found = _select(
         connection,
-        "stream = :stream AND run_id = :run_id AND outcome = :outcome",
-        stream=stream,
-        run_id=run_id,
-        outcome=outcome,
+        "stream = :stream AND fence = :fence AND outcome = 'taken'",
+        stream=claim.stream,
+        fence=claim.fence,
     )
     return found[-1] if found else None
 
 
+def refused_untold(connection: Connection, stream: str) -> InboundRecord | None:
+    """A refused file of which nobody was told: the run that refused it died before it could fail."""
+    found = _select(
+        connection, "stream = :stream AND outcome = 'refused' AND tell_at IS NOT NULL", "LIMIT 1", stream=stream
+    )
+    return found[0] if found else None
+
+
+def refusals_told(connection: Connection, stream: str) -> None:
+    """A run has failed because of a refused file: in the transaction that opens its incident."""
+    connection.execute(
+        text("UPDATE inbound_file SET tell_at = NULL WHERE stream = :stream AND outcome = 'refused'"),
+        {"stream": stream},
+    )
+
+
 def due_to_tell(connection: Connection) -> InboundRecord | None:
     """A file whose report is to be mailed, locked until the transaction ends; others' locked ones are left out."""
-    found = _select(connection, "tell_at <= now()", "LIMIT 1 FOR UPDATE SKIP LOCKED")
+    found = _select(connection, "outcome = 'taken' AND tell_at <= now()", "LIMIT 1 FOR UPDATE SKIP LOCKED")
     return found[0] if found else None
 
 

@@ -22,7 +22,10 @@ S = TypeVar("S", bound=Source)
 
 @dataclass(frozen=True, slots=True)
 class Beginning(Generic[S]):
-    """``version`` is the stored, frozen mapping; ``now`` the business clock; ``folder`` is gone after the reading."""
+    """``version`` is the stored, frozen mapping; ``now`` the business clock; ``folder`` is gone after the reading.
+
+    ``dry_run``: nothing may be moved by it.
+    """
 
     source: S
     claim: Claim
@@ -31,6 +34,7 @@ class Beginning(Generic[S]):
     now: datetime
     folder: Path
     services: Services
+    dry_run: bool = False
 
     def extracted(self, span: Span, content: SlotFrames | TableArchive | InboundFile, rows: int) -> Extracted:
         """What the run read: ``rows`` of it."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from include.duck import connect, literal, scan
 from include.run.account import read_standing
 from include.run.explanation import Outcome, explanation
-from include.sources.people import is_known
+from include.sources.people import is_known, why_not_looked_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,8 +46,12 @@ def explain_rows(services: Services, run: Run, about: str) -> Sequence[Explanati
     subjects = [row[0] for row in rows]
     pending = read_standing(services.artifacts.path(run.standing), subjects) if run.standing else {}
     found = [_explained(run, row, pending.get(row[0])) for row in rows]
-    if not found and is_known(services.settings.schedule_dsn, about):
-        found = [explanation(run, about, "not_extracted", "not_in_file", ["The person does not work here."])]
+    dsn = services.settings.schedule_dsn
+    if not found and is_known(dsn, about):
+        why = why_not_looked_for(dsn, about) or (
+            "The run knew nobody of this emp_id, or others carry the same key: then the report has it as duplicate_key."
+        )
+        found = [explanation(run, about, "not_extracted", "not_in_file", [why])]
     return found
 
 

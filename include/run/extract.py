@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from include.integration import Integration, Source
     from include.run.handed import Extracted
+    from include.run.order import Order
     from include.run.services import Services
 
 _READ: dict[type[Source], Callable[[Beginning[Any]], Extracted]] = {
@@ -29,7 +30,9 @@ _READ: dict[type[Source], Callable[[Beginning[Any]], Extracted]] = {
 }
 
 
-def extract(integration: Integration, feed: str, run_id: str, services: Services) -> Extracted:
+def extract(
+    integration: Integration, feed: str, run_id: str, services: Services, order: Order | None = None
+) -> Extracted:
     """Read what ``feed`` is about, at one point in time.
 
     The fence is claimed first: from here on, every older run of the feed is harmless. Then the mapping is read, and
@@ -53,7 +56,16 @@ def extract(integration: Integration, feed: str, run_id: str, services: Services
         )
     version = services.artifacts.put_bytes(freeze(mapping)).sha256
     with services.artifacts.scratch(run_id) as folder:
-        begun = Beginning(integration.source, claim, mapping, version, business_now(), folder, services)
+        begun = Beginning(
+            integration.source,
+            claim,
+            mapping,
+            version,
+            business_now(),
+            folder,
+            services,
+            dry_run=bool(order and order.dry_run),
+        )
         extracted = _READ[type(integration.source)](begun)
     with services.ledger("extracted") as connection:
         runs.extracted(connection, claim, epoch=extracted.span.epoch, mapping_version=version, extracted=extracted.rows)

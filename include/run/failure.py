@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from include.errors import CallboardError, DeliveryHeld, FencedOut, shielded
-from include.ledger import runs
+from include.errors import CallboardError, DeliveryHeld, FencedOut, InboundRejected, shielded
+from include.ledger import inbound_files, runs
 from include.ledger.records import Claim
 from include.run import incidents
 from include.run.deliver import standing_after
@@ -49,6 +49,8 @@ def failed(
             runs.failed_before_claim(connection, feed, run_id, described(error))
         else:
             runs.finish(connection, claim, state, **left)
+            if isinstance(error, InboundRejected):
+                inbound_files.refusals_told(connection, claim.stream)
         counting = isinstance(handed, Decided)
         incidents.ended_badly(connection, feed, run_id, error, claim=claim, will_count=counting)
     if claim is not None and isinstance(handed, Decided):

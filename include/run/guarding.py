@@ -119,7 +119,7 @@ class Guarding:
                 held,
                 scope=order.approve,
                 head_seq=None if any_head else head.seq if head else approvals.NO_HEAD,
-                exact=isinstance(self.integration.way, Changes),
+                exact=isinstance(self.integration.way, Changes) or isinstance(self.integration.source, Inbound),
                 by=order.by or "unknown",
                 lasts=APPROVAL_LASTS,
             )

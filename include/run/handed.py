@@ -110,13 +110,14 @@ class Extracted:
 class Validated:
     """The extract with the verdict's two frames (references) and how many people and assignment rows have a fault.
 
-    Of whole tables there is no verdict about rows: both frames are None. Of a file that came in, ``people`` is its
-    judged rows.
+    Of whole tables there is no verdict about rows: all frames are None. Of a file that came in, ``rows`` are its judged
+    rows.
     """
 
     extracted: Extracted
     people: str | None = None
     mapped: str | None = None
+    rows: str | None = None
     people_faults: int = 0
     mapping_faults: int = 0
 
@@ -162,14 +163,14 @@ class Receipt:
     sent: Sent
 
 
-def of_slots(reference: str | None) -> str:
-    """A reference that every run of slots has, and none of whole tables.
+def required(reference: str | None) -> str:
+    """A reference that every run of its kind has.
 
     Raises:
-        TypeError: it is missing.
+        TypeError: it is missing: the run is of another kind.
     """
     if reference is None:
-        raise TypeError("a run of whole tables has no frames about slots")
+        raise TypeError("a run of this kind has no such frame")
     return reference
 
 

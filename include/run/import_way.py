@@ -16,14 +16,13 @@ from include.run.account import standing
 from include.run.file_way import Files
 from include.run.guarding import Judged
 from include.run.handed import Sent
-from include.run.inbound import folder_of, inbound_session, put_away_all
+from include.run.inbound import folders_of, inbound_session, put_away_all
 from include.run.one_try import OneTry
 from include.run.outcome import Outcome, Preview
 from include.run.payload import freeze_payload
 from include.run.sending import drive
 from include.schedule.demographics import Change, update_people
 from include.sources.changes import writer_of
-from include.sources.pickup import OUTBOUND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -157,7 +156,7 @@ class ImportWay(OneTry):
     @cached_property
     def _reports(self) -> Files:
         """The way of the report: a file like any other, in a folder of its own."""
-        destination = self.mapping.destination.model_copy(update={"folder": folder_of(self.mapping, OUTBOUND)})
+        destination = self.mapping.destination.model_copy(update={"folder": folders_of(self.mapping).outbound})
         mapping = replace(self.mapping, destination=destination)
         return Files(
             self.integration, mapping, self.decided, self.claim, self.order, self.services, self.folder, self.sessions
@@ -219,7 +218,7 @@ def standing_of_import(decided: Decided, services: Services, folder: Path, *, re
 
     claim = decided.extracted.claim
     with services.ledger_reading() as connection:
-        taken = inbound_files.by_run(connection, claim.stream, claim.run_id, "taken")
+        taken = inbound_files.taken_under(connection, claim)
     if taken is not None or not decided.extracted.inbound.name:
         return standing(decided, ())
     records = pq.read_table(services.artifacts.path(decided.snapshot), columns=["slot_id", "decision"])

@@ -17,11 +17,12 @@ from include.file_sessions import RemoteFile
 from include.frames import InboundExtract, Span
 from include.ledger import inbound_files, runs
 from include.run.frozen import frozen_mapping
-from include.run.handed import Decided, InboundFile, Validated, of_slots
+from include.run.handed import Decided, InboundFile, Validated, required
+from include.run.keeping import recorded, stored_frame
 from include.run.sessions import Sessions
-from include.run.slots import recorded, stored_frame
-from include.sources.demographics import MOST_BYTES, read_people, read_rows, rejected
-from include.sources.pickup import ARCHIVE, INBOUND, pick_up, put_away
+from include.sources.demographics import MOST_BYTES, TAKEN_IN, read_people, read_rows, rejected
+from include.sources.pickup import Folders, pick_up, put_away
+from include.zips import shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,12 +40,11 @@ if TYPE_CHECKING:
     from include.sources.pickup import Picked
 
 _log = logging.getLogger(__name__)
-_TAKEN_IN = (".csv", ".zip")
 _FAULTS_KEPT = 20
 
 
 def read_inbound(begun: Beginning[Inbound]) -> Extracted:
-    """Pick up the oldest file that is whole, and read its rows and the people of the store.
+    """Pick up the oldest file that is whole, and read its rows and the people of the store. A dry run moves nothing.
 
     Raises:
         InboundRejected: it cannot be read; it was put away as refused.
@@ -53,21 +53,22 @@ def read_inbound(begun: Beginning[Inbound]) -> Extracted:
         FencedOut: a newer run has started.
     """
     mapping, services = begun.mapping, begun.services
-    span = Span("inbound")
+    span, rows = Span("inbound"), begun.folder / "rows.parquet"
     with ExitStack() as stack:
         session = inbound_session(mapping, Sessions(stack, services))
         session.make_folder()
-        _refused_already(begun, session)
-        put_away_all(mapping, begun.claim, session, services)
+        if not begun.dry_run:
+            _refused_and_untold(begun, session)
+            put_away_all(mapping, begun.claim, session, services)
         local = begun.folder / "inbound"
         picked = pick_up(session, local, settle_seconds=mapping.settings.settle_seconds, most_bytes=MOST_BYTES)
         if picked is None:
             return begun.extracted(span, InboundFile(), 0)
-        rows = begun.folder / "rows.parquet"
         try:
             count = _read(begun, picked, rows)
         except InboundRejected as refusal:
-            _refuse(begun, picked, refusal, session)
+            if not begun.dry_run:
+                _refuse(begun, picked, refusal, session)
             raise
     people = begun.folder / "people.parquet"
     read_people(services.settings.schedule_dsn, people)
@@ -83,18 +84,18 @@ def read_inbound(begun: Beginning[Inbound]) -> Extracted:
         waiting=picked.waiting,
     )
     for header in file.lacking:
-        _log.warning("Feed %s: file %s has no column %r: its field stays as it is.", mapping.feed, file.name, header)
+        _log.warning("Feed %s: the file has no column %r: its field stays as it is.", mapping.feed, header)
     return begun.extracted(span, file, count)
 
 
 def inbound_session(mapping: FeedMapping, sessions: Sessions) -> FileSession:
     """The session to the folder that files come in by."""
-    return sessions.to({"connection": mapping.destination.connection, "folder": folder_of(mapping, INBOUND)})
+    return sessions.to({"connection": mapping.destination.connection, "folder": folders_of(mapping).inbound})
 
 
-def folder_of(mapping: FeedMapping, name: str) -> str:
-    """One of the folders in the feed's own."""
-    return f"{(mapping.destination.folder or '').rstrip('/')}/{name}"
+def folders_of(mapping: FeedMapping) -> Folders:
+    """The folders in the feed's own."""
+    return Folders(mapping.destination.folder or "")
 
 
 def put_away_all(mapping: FeedMapping, claim: Claim, session: FileSession, services: Services) -> None:
@@ -104,21 +105,23 @@ def put_away_all(mapping: FeedMapping, claim: Claim, session: FileSession, servi
     for record in lying:
         told = RemoteFile(record.bytes, record.modified)
         refused = record.outcome == "refused"
-        put_away(session, folder_of(mapping, ARCHIVE), record.name, told, refused=refused)
+        put_away(session, folders_of(mapping), record.name, told, record.sha256, refused=refused)
         with services.ledger("put_away") as connection:
             inbound_files.put_away(connection, record)
 
 
 def _read(begun: Beginning[Inbound], picked: Picked, target: Path) -> int:
-    if not picked.name.lower().endswith(_TAKEN_IN):
-        raise rejected([Fault(picked.name, None, None, f"is no {' or '.join(_TAKEN_IN)} file")])
+    name = shown(picked.name)
+    if not name.lower().endswith(TAKEN_IN):
+        raise rejected([Fault(name, None, None, f"is no {' or '.join(TAKEN_IN)} file")])
     if picked.sha256 is None:
-        raise rejected([Fault(picked.name, None, None, f"is larger than {MOST_BYTES // 1024**2} MiB")])
+        raise rejected([Fault(name, None, None, f"is larger than {MOST_BYTES // 1024**2} MiB")])
     settings = begun.mapping.settings
-    return read_rows(begun.folder / "inbound", picked.name, settings.columns, settings.key, target)
+    return read_rows(begun.folder / "inbound", name, settings.columns, settings.key, target)
 
 
 def _refuse(begun: Beginning[Inbound], picked: Picked, refusal: InboundRejected, session: FileSession) -> None:
+    faults = [asdict(fault) for fault in refusal.faults[:_FAULTS_KEPT]]
     with begun.services.ledger("refuse_inbound") as connection:
         inbound_files.remember(
             connection,
@@ -128,19 +131,21 @@ def _refuse(begun: Beginning[Inbound], picked: Picked, refusal: InboundRejected,
             modified=picked.told.modified,
             sha256=picked.sha256 or "",
             outcome="refused",
-            report={"faults": [asdict(fault) for fault in refusal.faults[:_FAULTS_KEPT]]},
+            report={"faults": faults, "more": len(refusal.faults) - len(faults)},
         )
     _put_away_if_possible(begun, session)
 
 
-def _refused_already(begun: Beginning[Inbound], session: FileSession) -> None:
-    """A try that died after it had refused a file has told nobody: this one fails with what it found."""
-    claim = begun.claim
+def _refused_and_untold(begun: Beginning[Inbound], session: FileSession) -> None:
+    """A run that died after it had refused a file has told nobody: this one fails with what it found."""
     with begun.services.ledger_reading() as connection:
-        refused = inbound_files.by_run(connection, claim.stream, claim.run_id, "refused")
+        refused = inbound_files.refused_untold(connection, begun.claim.stream)
     if refused is not None:
         _put_away_if_possible(begun, session)
-        raise rejected([Fault(**fault) for fault in (refused.report or {}).get("faults", ())])
+        report = refused.report or {}
+        faults = [Fault(**fault) for fault in report.get("faults", ())]
+        more = [Fault(shown(refused.name), None, None, f"has {report['more']} more")] if report.get("more") else []
+        raise rejected([*faults, *more])
 
 
 def _put_away_if_possible(begun: Beginning[Inbound], session: FileSession) -> None:
@@ -168,7 +173,7 @@ def validate_inbound(extracted: Extracted, services: Services) -> Validated:
     judged, checks = judge_rows(rows, people, key=settings.key, fields=fields, clear=settings.clear)
     with services.ledger("validated") as connection:
         runs.validated(connection, extracted.claim, checks)
-    return Validated(extracted, people=stored_frame(judged, services), people_faults=int(judged["reason"].count()))
+    return Validated(extracted, rows=stored_frame(judged, services), people_faults=int(judged["reason"].count()))
 
 
 def decide_inbound(integration: Integration, validated: Validated, services: Services) -> Decided:
@@ -186,7 +191,7 @@ def decide_inbound(integration: Integration, validated: Validated, services: Ser
     mapping = frozen_mapping(extracted, services)
     rows, people = _frames(extracted, services)
     fields = tuple(name for name in rows.columns if name != "line")
-    judged = pd.read_parquet(services.artifacts.path(of_slots(validated.people)))
+    judged = pd.read_parquet(services.artifacts.path(required(validated.rows)))
     result = cast("InboundTransform", integration.transform)(InboundExtract(judged, people, fields), mapping)
     _account_for_every_row(result, rows, extracted)
     return recorded(extracted, result, None, services)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from include.alerts.rows import DELIVERED, SOON, Row, local_text
-from include.run.handed import of_slots
+from include.run.handed import required
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -23,7 +23,7 @@ def slots_to_mend(decided: Decided, refused: Mapping[str, str], services: Servic
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    decisions = pq.ParquetFile(services.artifacts.path(of_slots(decided.decisions))).read()
+    decisions = pq.ParquetFile(services.artifacts.path(required(decided.decisions))).read()
     is_included = pc.equal(decisions["outcome"], "included")
     reported = decisions.filter(pc.and_(is_included, pc.is_valid(decisions["also"])))
     rejected = decisions.filter(pc.equal(decisions["outcome"], "rejected"))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from include.file_sessions import FileSession
+    from include.file_sessions import FileSession, RemoteFile
     from include.ledger.records import Claim, Delivery, Head
     from include.ledger.rows import Refused
     from include.mappings.results import ResultFiles
@@ -90,23 +90,24 @@ class ResultReader:
         try:
             session = self.sessions.to({"connection": self.mapping.destination.connection, "folder": place})
             session.make_folder()
-            names = [name for name in session.names("") if layout.seq_of(name)[0]]
+            files = {name: told for name, told in session.files().items() if layout.seq_of(name)[0]}
         except DeliveryRefused as no:
             return _unreadable([Fault(place, None, None, f"cannot be listed: {no.message}")])
         with self.services.ledger("results") as connection:
-            result_files.forget_all_but(connection, self.claim, names)
+            result_files.forget_all_but(connection, self.claim, files)
             known = result_files.read(connection, self.claim.stream)
             head = deliveries.head(connection, self.claim.stream, self.epoch)
             refusals = rows.refusals(connection, self.claim.stream)
             over = {refusal.key for refusal in refusals} - in_force(head, refusals, self.services).keys()
             rows.withdraw_refusals(connection, self.claim, over)
-        for name in names:
-            faults += self._read(name, known.get(name), layout, session)
+        for name, told in files.items():
+            faults += self._read(name, told, known.get(name), layout, session)
         return _unreadable(faults) if faults else None
 
-    def _read(self, name: str, known: ResultFile | None, layout: ResultFiles, session: FileSession) -> list[Fault]:
-        told = session.stat(name)
-        if told is None or (known and (known.bytes, known.modified) == (told.size, told.modified)):
+    def _read(
+        self, name: str, told: RemoteFile, known: ResultFile | None, layout: ResultFiles, session: FileSession
+    ) -> list[Fault]:
+        if known and (known.bytes, known.modified) == (told.size, told.modified):
             return []
         local = self.folder / "result.csv"
         sha256 = session.download(name, local, most_bytes=MOST_BYTES)

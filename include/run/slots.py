@@ -10,19 +10,15 @@ from include.errors import DataRejected
 from include.expectations.runner import verdict
 from include.frames import Verdict
 from include.ledger import runs
-from include.ledger.records import Counts
 from include.mappings.schemas import schema_for
-from include.plan.snapshot import write_snapshot
 from include.plan.windows import span_of
-from include.run.decisions import write_decisions
 from include.run.frozen import frozen_mapping
-from include.run.handed import Decided, Extracted, SlotFrames, Validated, of_slots
+from include.run.handed import Decided, Extracted, SlotFrames, Validated, required
+from include.run.keeping import recorded, stored_frame
 from include.sources.store import extract_slots, load_extract
 from include.transforms.writable import only_writable
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from include.frames import SlotExtract, Transformed
     from include.integration import Integration, Slots, Transform
     from include.run.beginning import Beginning
@@ -90,46 +86,13 @@ def decide_slots(integration: Integration, validated: Validated, services: Servi
     mapping = frozen_mapping(extracted, services)
     extract = loaded_extract(extracted, services)
     found = Verdict(
-        people_faults=pd.read_parquet(services.artifacts.path(of_slots(validated.people))),
-        mapped=pd.read_parquet(services.artifacts.path(of_slots(validated.mapped))),
+        people_faults=pd.read_parquet(services.artifacts.path(required(validated.people))),
+        mapped=pd.read_parquet(services.artifacts.path(required(validated.mapped))),
     )
     result = cast("Transform", integration.transform)(extract, mapping, found)
     result = only_writable(result, schema_for(mapping.integration).record, mapping.layout)
     _account_for_every_slot(result, extract, extracted.feed)
     return recorded(extracted, result, extract, services)
-
-
-def recorded(extracted: Extracted, result: Transformed, extract: SlotExtract | None, services: Services) -> Decided:
-    """Keep what was decided as artifacts, and in counts in the ledger. ``extract`` is that of a run of slots.
-
-    Raises:
-        FencedOut: a newer run has started.
-    """
-    record = schema_for(frozen_mapping(extracted, services).integration).record
-    with services.artifacts.scratch(extracted.claim.run_id) as folder:
-        decisions, snapshot = folder / "decisions.parquet", folder / "snapshot.parquet"
-        write_decisions(result.decisions, extract, decisions)
-        write_snapshot(result.records, record, snapshot)
-        outcomes = result.decisions["outcome"].value_counts()
-        decided = Decided(
-            extracted=extracted,
-            decisions=services.artifacts.put_file(decisions).sha256,
-            snapshot=services.artifacts.put_file(snapshot).sha256,
-            included=int(outcomes.get("included", 0)),
-            excluded=int(outcomes.get("excluded", 0)),
-            rejected=int(outcomes.get("rejected", 0)),
-            records=len(result.records),
-            reported=int((result.decisions["outcome"].eq("included") & result.decisions["also"].notna()).sum()),
-        )
-    with services.ledger("decided") as connection:
-        runs.decided(
-            connection,
-            extracted.claim,
-            decisions=decided.decisions,
-            snapshot=decided.snapshot,
-            counts=Counts(excluded=decided.excluded, rejected=decided.rejected),
-        )
-    return decided
 
 
 def loaded_extract(extracted: Extracted, services: Services) -> SlotExtract:
@@ -142,14 +105,6 @@ def loaded_extract(extracted: Extracted, services: Services) -> SlotExtract:
         span=extracted.span,
         as_of=extracted.as_of,
     )
-
-
-def stored_frame(frame: pd.DataFrame, services: Services) -> str:
-    """Keep a frame as an artifact; its SHA-256."""
-    with services.artifacts.scratch("verdict") as folder:
-        file = folder / "verdict.parquet"
-        frame.to_parquet(file, index=False)
-        return services.artifacts.put_file(file).sha256
 
 
 def _account_for_every_slot(result: Transformed, extract: SlotExtract, feed: str) -> None:

@@ -49,7 +49,7 @@ class Change:
 def update_people(connection: Connection, key_field: str, changes: Sequence[Change], *, user: str) -> None:
     """Set what the changes say, in the transaction of ``connection``. ``user`` is who the change log names.
 
-    Everybody is locked until the transaction ends, so that nobody else gets one of the IDs meanwhile.
+    Everybody who is there is locked until the transaction ends, so that nobody of them gets one of the IDs meanwhile.
 
     Raises:
         SourceNotReady: people were edited since the file was judged, so that a person is gone, has another key, or
@@ -59,6 +59,8 @@ def update_people(connection: Connection, key_field: str, changes: Sequence[Chan
         return
     fields = [field for field in FIELDS if any(field in change.sets for change in changes)]
     connection.execute(text("SELECT set_config('callboard.user', :user, true)"), {"user": user})
+    # The table before its rows, as an import of exchange files locks them: else each could wait for the other.
+    connection.execute(text("UPDATE schedule.personnel SET email = email WHERE false"))
     connection.execute(text("SELECT emp_id FROM schedule.personnel ORDER BY emp_id FOR UPDATE"))
     sets = ", ".join(
         f"{field} = CASE WHEN jsonb_exists(change.sets, '{field}') THEN change.sets ->> '{field}'"

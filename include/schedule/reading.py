@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from include.zips import ByteStream
 
 CHUNK_ROWS = 20_000
+#: A file of very many columns is read in shorter pieces.
+CHUNK_CELLS = 500_000
 _BLOCK_BYTES = 1 << 20
 #: One physical line, and one record over several lines: more is no schedule.
 _MAX_RECORD_BYTES = 8 * MAX_JSON_LENGTH
@@ -189,7 +191,7 @@ class CsvFile:
     def _fill(self, lines: list[int], rows: list[list[str]], width: int) -> bool:
         """Read up to ``CHUNK_ROWS`` records; answer whether there may be more."""
         source, name, faults = self._lines, self._name, self._faults
-        for _ in range(CHUNK_ROWS):
+        for _ in range(min(CHUNK_ROWS, max(1, CHUNK_CELLS // width))):
             row = self._next_record()
             if row is None:
                 return False

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from include.schedule.reading import Chunk, Header
     from include.zips import ByteStream
 
+#: What files are called that are taken in; the second holds one of the first.
+TAKEN_IN = (".csv", ".zip")
 #: The longest file that is fetched, and the most that may come out of a zip: 100,000 people with everything about them.
 MOST_BYTES = 64 * 1024**2
 #: The longest row: whatever is longer says more than who somebody is.
@@ -118,13 +120,13 @@ def _opened(local: Path, name: str) -> Iterator[ByteStream]:
     """The bytes of the CSV, out of its zip if it is in one."""
     budget = Budget(MOST_BYTES, rejected)
     with local.open("rb") as file:
-        if not name.lower().endswith(".zip"):
+        if not name.lower().endswith(TAKEN_IN[1]):
             yield file
             return
         members = trusted_members(
             file, name, is_ignored=lambda member: member.startswith("."), budget=budget, rejected=rejected
         )
-        strange = [shown(str(each.path)) for each in members if not each.path.name.lower().endswith(".csv")]
+        strange = [shown(str(each.path)) for each in members if not each.path.name.lower().endswith(TAKEN_IN[0])]
         if strange:
             raise rejected([Fault(each, None, None, "is no .csv file") for each in strange])
         if len(members) != 1:

@@ -24,6 +24,20 @@ def is_known(dsn: str, emp_id: str) -> bool:
         return connection.execute(statement, {"emp_id": emp_id}).scalar_one() is True
 
 
+def why_not_looked_for(dsn: str, emp_id: str) -> str | None:
+    """Why nobody looks for a person in a file that comes in; None where somebody does, or where nobody is called so.
+
+    Raises:
+        SourceNotReady: the store could not be read.
+    """
+    with transaction(dsn) as connection:
+        statement = text("SELECT active, is_placeholder FROM schedule.personnel WHERE emp_id = :emp_id")
+        found = connection.execute(statement, {"emp_id": emp_id}).one_or_none()
+    if found is None or (found.active and not found.is_placeholder):
+        return None
+    return "A placeholder is not looked for in files." if found.is_placeholder else "The person is marked as inactive."
+
+
 def carriers_of(dsn: str, value: str) -> Sequence[tuple[str, str]]:
     """Find who carries a value as one of their IDs: (emp_id, name of the field), for people who mix IDs up.
 

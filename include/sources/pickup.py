@@ -1,8 +1,8 @@
 """Inbound files: which one is whole and next, fetching it, and putting it away.
 
 A file is taken when its size and time stay the same between two looks a few seconds apart, or when a marker beside it
-(``<name>.done``) says that it is whole. Somebody may be writing at any moment: whatever changes is left for the next
-run. Nothing is ever removed or overwritten; a file that is done with is renamed into the archive.
+(``<name>.done``) that is no older says that it is whole. Somebody may be writing at any moment: whatever changes is
+left for the next run. Nothing is ever overwritten; a file that is done with is renamed into the archive.
 """
 
 from __future__ import annotations
@@ -19,10 +19,30 @@ if TYPE_CHECKING:
 
     from include.file_sessions import FileSession, RemoteFile
 
-#: The folders in a feed's own folder: where files come in, where they go once they are done with, and reports to.
-INBOUND, ARCHIVE, OUTBOUND = "inbound", "archive", "outbound"
 #: How file transfer programs call what they have not finished.
 _UNFINISHED = (".part", ".filepart", ".partial", ".tmp", ".temp", ".crdownload", ".uploading")
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """The three folders in a feed's own, which is ``of``."""
+
+    of: str
+
+    @property
+    def inbound(self) -> str:
+        """Where files come in."""
+        return f"{self.of.rstrip('/')}/inbound"
+
+    @property
+    def archive(self) -> str:
+        """Where they go once they are done with."""
+        return f"{self.of.rstrip('/')}/archive"
+
+    @property
+    def outbound(self) -> str:
+        """Where reports go."""
+        return f"{self.of.rstrip('/')}/outbound"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,49 +65,65 @@ def pick_up(session: FileSession, local: Path, *, settle_seconds: float, most_by
     Raises:
         DestinationUnavailable, DeliveryRefused: the server did not answer, or said no.
     """
-    names = session.names("")
-    marked = {name.removesuffix(DONE_SUFFIX) for name in names if name.endswith(DONE_SUFFIX)}
-    files = [name for name in names if not name.endswith(DONE_SUFFIX) and not _is_unfinished(name)]
-    first = {name: told for name in files if (told := session.stat(name)) is not None}
-    if not first:
-        return None
-    if not marked.issuperset(first):
+    listed = session.files()
+    first = {name: told for name, told in listed.items() if not name.endswith(DONE_SUFFIX) and not _is_unfinished(name)}
+    marked = {name for name, told in first.items() if _is_older(told, listed.get(f"{name}{DONE_SUFFIX}"))}
+    if first and marked != first.keys():
         time.sleep(settle_seconds)
+    second = first if marked == first.keys() else session.files()
     for name in sorted(first, key=lambda name: (first[name].modified or 0, name)):
-        if name not in marked and session.stat(name) != first[name]:
+        told = first[name]
+        if second.get(name) != told:
             continue  # it grows, or was replaced: the next run looks again
         sha256 = session.download(name, local, most_bytes=most_bytes)
-        now = session.stat(name)
-        if now is None or (name not in marked and now != first[name]):
+        if session.stat(name) != told:
             continue
-        too_long = sha256 is None and (now.size is None or now.size > most_bytes)
-        if sha256 is None and not too_long:
+        if sha256 is None and told.size is not None and told.size <= most_bytes:
             continue
-        if sha256 is not None and now.size not in (None, local.stat().st_size):
+        if sha256 is not None and told.size not in (None, local.stat().st_size):
             continue
-        return Picked(name, now, sha256, len(first) - 1)
+        return Picked(name, told, sha256, len(first) - 1)
     return None
 
 
-def put_away(session: FileSession, archive: str, name: str, told: RemoteFile, *, refused: bool = False) -> str | None:
-    """Rename a file that is done with into the folder ``archive``; the name it has there.
+def _is_older(file: RemoteFile, marker: RemoteFile | None) -> bool:
+    """Whether a marker stands for the file that lies there now, and not for one that it has taken the place of."""
+    return marker is not None and (file.modified or 0) <= (marker.modified or 0)
+
+
+def put_away(
+    session: FileSession, folders: Folders, name: str, told: RemoteFile, sha256: str, *, refused: bool = False
+) -> str | None:
+    """Rename a file that is done with into the archive; the name it has there.
 
     None: it does not lie there any more, or another file does by now, which the next run takes. A name that the archive
-    has already gets a number. ``refused``: the name says so.
+    has already gets a number. ``sha256`` is what was read of it, '' if nothing was. ``refused``: the name says so.
 
     Raises:
         DestinationUnavailable, DeliveryRefused, DeliveryUncertain: look again.
     """
-    path, number = PurePosixPath(name), 1
-    while session.stat(name) == told:
-        # Before the file goes: a marker that outlived it would call the next file of that name whole.
-        session.remove(f"{name}{DONE_SUFFIX}")
-        stem = path.stem if number == 1 else f"{path.stem}.{number}"
-        new_name = f"{stem}{path.suffix}{'.refused' if refused else ''}"
-        if session.move(name, archive, new_name):
-            return new_name
+    if session.stat(name) != told:
+        return None
+    # Before the file goes: a marker that outlived it would call the next file of that name whole.
+    session.remove(f"{name}{DONE_SUFFIX}")
+    archive = session.beside(folders.archive)
+    archive.make_folder()
+    taken, path, number = archive.files(), PurePosixPath(name), 1
+    new_name = _archived(path, number, refused=refused)
+    while new_name in taken or not session.move(name, folders.archive, new_name):
+        if new_name not in taken and session.stat(name) is None:
+            return None
         number += 1
-    return None
+        new_name = _archived(path, number, refused=refused)
+    if archive.stat(new_name) != told or (sha256 and archive.sha256(new_name) not in (sha256, None)):
+        archive.move(new_name, folders.inbound, name)  # another file had just taken its place: nobody has read that one
+        return None
+    return new_name
+
+
+def _archived(path: PurePosixPath, number: int, *, refused: bool) -> str:
+    stem = path.stem if number == 1 else f"{path.stem}.{number}"
+    return f"{stem}{path.suffix}{'.refused' if refused else ''}"
 
 
 def _is_unfinished(name: str) -> bool:

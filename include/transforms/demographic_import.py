@@ -7,7 +7,7 @@ Whatever would leave two people with the same ID is not taken over, from neither
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -87,24 +87,44 @@ def _row(row: Mapping[str, Any], people: Mapping[str, Mapping[str, Any]], fields
 def _refuse_shared_ids(rows: Sequence[_Row], people: Mapping[str, Mapping[str, Any]]) -> None:
     """Take nothing over from rows that would give somebody an ID that another one has, or gets by the same file.
 
-    What is refused keeps its old ID, which may be what a third one was to get: so again, until nothing is left.
+    What is refused keeps its old ID, which may be what a third one was to get: so again, with the rows that wanted one
+    of the IDs that were kept, until nothing is left. Each row is refused at most once.
     """
-    while True:
-        refused = False
-        taken = {row.emp_id: row.changes for row in rows if row.reason is None}
-        for name in {name for changes in taken.values() for name in changes}.intersection(ID_FIELDS):
-            values = {
-                emp_id: taken.get(emp_id, {}).get(name, person[name] or None) for emp_id, person in people.items()
-            }
-            carriers = Counter(value for value in values.values() if value is not None)
-            for row in rows:
-                value = row.changes.get(name)
-                if row.reason is None and value is not None and carriers[value] > 1:
-                    row.reason, row.would_share = "id_duplicate", True
-                    row.detail = f"{name} would be the same as another person's"
-                    refused = True
-        if not refused:
-            return
+    rows = [row for row in rows if row.reason is None]
+    wanting: dict[tuple[str, str], list[_Row]] = defaultdict(list)
+    for row in rows:
+        for name, value in row.changes.items():
+            if name in ID_FIELDS and value is not None:
+                wanting[name, value].append(row)
+    taken = {row.emp_id: row.changes for row in rows}
+    carriers = Counter(
+        (name, value)
+        for name in {name for name, _ in wanting}
+        for emp_id, person in people.items()
+        if (value := taken.get(emp_id, {}).get(name, person[name] or None)) is not None
+    )
+    judged = set(wanting)
+    while judged:
+        shared = [identity for identity in judged if carriers[identity] > 1]
+        refused = {row.line: (row, name) for name, value in sorted(shared) for row in wanting[name, value]}
+        judged = set()
+        for row, name in refused.values():
+            if row.reason is None:
+                row.reason, row.would_share = "id_duplicate", True
+                row.detail = f"{name} would be the same as another person's"
+                judged |= _kept(row, people[row.emp_id or ""], carriers)
+
+
+def _kept(row: _Row, person: Mapping[str, Any], carriers: Counter[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The IDs that a refused row's person keeps, and had been counted as given up."""
+    kept = set()
+    for name, value in row.changes.items():
+        if name in ID_FIELDS:
+            carriers[name, value or ""] -= 1
+            if person[name]:
+                carriers[name, person[name]] += 1
+                kept.add((name, person[name]))
+    return kept
 
 
 def _missing(rows: Sequence[_Row], people: Mapping[str, Mapping[str, Any]], key: str) -> Iterator[tuple[str, str]]:

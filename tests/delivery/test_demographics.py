@@ -6,12 +6,12 @@ import csv
 import io
 import json
 import os
-import time
 import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from include.destinations.sftp import SftpSession
 from include.errors import ConfigurationError, DeliveryHeld, InboundRejected, SourceNotReady, UnknownName
 from include.ledger import deliveries, inbound_files, incidents
 from include.mappings.loader import check_all, load_feed
@@ -24,7 +24,7 @@ from include.settings import MailSettings
 from tests.support.world import effects_of, in_child, integration, kill_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from tests.support.world import World
@@ -178,6 +178,10 @@ def test_leading_zeros_quotes_newlines_and_unicode_come_through_as_they_are(worl
         ("Key,Pager\n000,1\n000,2\n", {"2": "duplicate_key", "3": "duplicate_key"}),
         ("Key,Pager\n,1\n000,2\n", {"2": "refused", "3": "updated"}),
         ("Key,Mail\n000,no address\n", {"2": "refused"}),
+        (
+            "Key,Name\n000,Zoë\u00a0\u3000Ünal\n001,a\u200cb\n002,a\u2028b\n",
+            {"2": "updated", "3": "updated", "4": "refused"},
+        ),
         ("Key,Name\n000,NONE\n", {"2": "refused"}),  # a person must have a name
         (f"Key,Kronos\n000,{'9' * 256}\n", {"2": "refused"}),
         ("Key,Kronos\n000,K01\n", {"2": "refused"}),  # another one has it
@@ -185,6 +189,11 @@ def test_leading_zeros_quotes_newlines_and_unicode_come_through_as_they_are(worl
         ("Key,Kronos\n000,NEW\n001,NEW\n", {"2": "refused", "3": "refused"}),
         # The second is refused for the third's ID, so the first would get what the second keeps.
         ("Key,Kronos\n000,K01\n001,K02\n", {"2": "refused", "3": "refused"}),
+        # A column that slipped by one row: what the last one was to get is taken, and so on back to the first.
+        (
+            "Key,Kronos\n" + "".join(f"00{number},K0{number + 1}\n" for number in range(6)),
+            {str(line): "refused" for line in range(2, 8)},
+        ),
         ("Key,Kronos,Pager\n000,K01,1\n001,NONE,\n", {"2": "updated", "3": "updated"}),
         ("Key,Pager\n\n,\n000,1\n,,\n", None),
     ],
@@ -209,6 +218,7 @@ def test_a_key_that_two_people_carry_finds_neither(world: World, folder: Path) -
     world.run(FEED)
     assert decisions(folder)["2"] == "duplicate_key"
     assert people(world, "pager")["E00"] == "555-0100"
+    assert "duplicate_key" in str(explain_slot(world.services, FEED, "E05").detail)
 
 
 def test_who_has_no_key_is_missing_with_the_reason(world: World, folder: Path) -> None:
@@ -224,21 +234,111 @@ def test_who_has_no_key_is_missing_with_the_reason(world: World, folder: Path) -
     }
 
 
-def test_a_file_is_taken_when_it_is_marked_or_has_stopped_growing(world: World, folder: Path) -> None:
-    growing = put(folder, "Key,Pager\n000,1\n", "slow.csv", marked=False)
-    child = os.fork()
-    if not child:
-        for number in range(30):  # three seconds: longer than the look at it
-            time.sleep(0.1)
-            with growing.open("a") as file:
-                file.write(f"00{number % 6 + 1},{number}\n")
-        os._exit(0)
+def while_looked_at(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> list[float]:
+    """Let something happen between the two looks, in place of the wait; how long the waits would have been."""
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        happens()
+
+    monkeypatch.setattr("include.sources.pickup.time.sleep", wait)
+    return waits
+
+
+def test_a_file_is_taken_once_it_has_stopped_growing(
+    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = put(folder, "Key,Pager\n000,1\n", "slow.csv", marked=False)
+
+    def grow() -> None:
+        with file.open("a") as opened:
+            opened.write("001,2\n")
+
+    waits = while_looked_at(monkeypatch, grow)
     receipt = world.run(FEED)
-    assert (receipt.state, receipt.counts.extracted) == ("unchanged", 0)
+    assert (receipt.state, receipt.counts.extracted, waits) == ("unchanged", 0, [1])
     assert people(world, "pager")["E00"] == "555-0100"
-    os.waitpid(child, 0)
-    assert world.run(FEED).counts.extracted == 31
+    while_looked_at(monkeypatch, lambda: None)
+    assert world.run(FEED).counts.extracted == 2
     assert names_in(folder / "archive") == ["slow.csv"]
+
+
+def test_a_marked_file_is_taken_at_once_and_a_marker_of_an_older_file_does_not_count(
+    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = while_looked_at(monkeypatch, lambda: None)
+    file = put(folder, "Key,Pager\n000,1\n")
+    world.run(FEED)
+    assert (people(world, "pager")["E00"], waits) == ("1", [])
+    file = put(folder, "Key,Pager\n000,2\n")
+    marker = file.with_name("people.csv.done")
+    os.utime(marker, (1_000_000, 1_000_000))
+    file.write_text("Key,Pager\n000,3\n")  # somebody overwrites a file that was marked long ago
+    world.run(FEED)
+    assert (people(world, "pager")["E00"], waits) == ("3", [1])
+    assert names_in(folder / "inbound") == []
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_file_that_is_replaced_while_it_is_read_is_not_archived_unread(
+    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch, marked: bool
+) -> None:
+    """Same length, another digit: only its time tells."""
+    file = put(folder, "Key,Pager\n000,1\n", marked=marked)
+    os.utime(file, (1_000_000, 1_000_000))
+    really = SftpSession.download
+
+    def replaced(self: SftpSession, name: str, local: Path, *, most_bytes: int) -> str | None:
+        read = really(self, name, local, most_bytes=most_bytes)
+        file.write_text("Key,Pager\n000,2\n")
+        return read
+
+    while_looked_at(monkeypatch, lambda: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(SftpSession, "download", replaced)
+        assert world.run(FEED).state == "unchanged"
+    assert people(world, "pager")["E00"] == "555-0100"
+    world.run(FEED)
+    assert people(world, "pager")["E00"] == "2"
+
+
+def test_a_file_that_is_replaced_before_it_is_put_away_stays_for_the_next_run(
+    world: World, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even one of the same length within the same second, when the rename has already been asked for."""
+    file = put(folder, "Key,Pager\n000,1\n")
+    os.utime(file, (1_000_000, 1_000_000))
+    really = SftpSession.move
+
+    def replaced(self: SftpSession, name: str, where: str, new_name: str) -> bool:
+        if where.endswith("/archive"):
+            file.write_text("Key,Pager\n000,2\n")
+            os.utime(file, (1_000_000, 1_000_000))
+        return really(self, name, where, new_name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SftpSession, "move", replaced)
+        world.run(FEED)
+    assert names_in(folder / "inbound") == ["people.csv"]
+    assert names_in(folder / "archive") == []
+    while_looked_at(monkeypatch, lambda: None)
+    world.run(FEED)
+    assert people(world, "pager")["E00"] == "2"
+
+
+def test_what_is_no_file_and_names_that_nobody_can_use_stand_in_nobodys_way(
+    world: World, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(folder, "Key,Pager\n000,1\n")
+    inbound = folder / "inbound"
+    (inbound / "old.csv").mkdir()
+    (inbound / "link.csv").symlink_to("/etc/passwd")
+    (inbound / "Screen shot 9.41\u202fAM.csv").write_text("x")
+    world.run(FEED)
+    assert people(world, "pager")["E00"] == "1"
+    assert "1 name(s) in" in caplog.text
+    assert world.run(FEED).state == "unchanged"
 
 
 def test_what_transfer_programs_have_not_finished_is_not_looked_at(world: World, folder: Path) -> None:
@@ -320,23 +420,26 @@ def test_what_cannot_be_read_is_put_away_and_told_until_a_file_is_taken(world: W
     assert told() == []
 
 
-def test_a_try_that_died_after_it_refused_a_file_is_made_good_by_the_next(world: World, folder: Path) -> None:
-    """Whatever dies while a file is refused: the same run says in the end what is wrong with it."""
-
-    def work() -> None:
-        with pytest.raises(InboundRejected):
-            world.decide(FEED, "this")
-
+def test_a_refusal_is_told_by_whichever_run_lives_to_tell_it(world: World, folder: Path) -> None:
+    """Whatever dies while a file is refused: a run fails with its faults, once, and then the next file is taken."""
     for number in range(1, 12):
         put(folder, "Key,Pager\n000,1,too much\n", f"{number}.csv")
-        in_child(work, kill_at(number, "after"))
-        with pytest.raises(InboundRejected, match="has 3 fields"):
-            world.decide(FEED, "this")
-        with world.services.ledger("test") as connection:
-            connection.exec_driver_sql("UPDATE inbound_file SET run_id = run_id || inbound_id")
+        died = world.run_id()
+        in_child(lambda: world.decide(FEED, died), kill_at(number, "after"))  # noqa: B023
+        assert "has 3 fields" in str(fails(world, InboundRejected))
+        put(folder, f"Key,Pager\n000,{number}\n", "good.csv")
         world.run(FEED)
+        assert people(world, "pager")["E00"] == str(number)
         assert names_in(folder / "inbound") == []
         assert f"{number}.csv.refused" in names_in(folder / "archive")
+
+
+def test_a_run_that_is_begun_again_takes_the_file_that_lies_there_now(world: World, folder: Path) -> None:
+    put(folder, "Key,Pager\n000,1,too much\n")
+    fails(world, InboundRejected, "this")
+    put(folder, "Key,Pager\n000,1\n")
+    assert world.run(FEED, run_id="this").state == "delivered"
+    assert people(world, "pager")["E00"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -389,6 +492,24 @@ def test_the_guards_are_those_of_every_feed(world: World, limits: str, text: str
     assert why in str(fails(world, DeliveryHeld))
 
 
+def test_an_approval_is_for_the_file_that_was_held(world: World) -> None:
+    folder = world.add_feed(FEED, YAML.replace("updates_percent: 100", "updates_percent: 20, floor: 5"))
+    put(folder, "Key,Pager\n" + "".join(f"00{number},{number}\n" for number in range(6)))
+    fails(world, DeliveryHeld)
+    put(folder, "Key,Pager\n" + "".join(f"00{number},x{number}\n" for number in range(5)))  # no worse, and another
+    with pytest.raises(DeliveryHeld):
+        world.run(FEED, order=Order(approve="everything", by="ann"))
+    assert people(world, "pager")["E00"] == "555-0100"
+
+
+def test_a_dry_run_moves_nothing_even_if_the_file_cannot_be_read(world: World, folder: Path) -> None:
+    put(folder, "Key,Pager\n000,1,too much\n")
+    with pytest.raises(InboundRejected):
+        world.run(FEED, order=Order(dry_run=True))
+    assert names_in(folder / "inbound") == ["people.csv", "people.csv.done"]
+    assert names_in(folder / "archive") == []
+
+
 @pytest.mark.parametrize(("text", "rows"), [("Key,Mail\n7,x@example.org\n", 1), ("Key,Mail\n", 0)])
 def test_a_file_that_finds_nobody_changes_nobody_and_its_report_says_so(
     world: World, folder: Path, text: str, rows: int
@@ -434,7 +555,7 @@ def test_explain_looks_it_up(world: World, folder: Path) -> None:
     assert said("row 4") == ("excluded", "unmatched", "Line 4 of the file. Nobody carries this custom1.")
     assert said("E02") == ("rejected", "value_refused", "Line 5 of the file. Email is no mail address.")
     assert said("E05") == ("not_extracted", "not_in_file", "Not in the file.")
-    assert said("E07") == ("not_extracted", "not_in_file", "The person does not work here.")
+    assert said("E07") == ("not_extracted", "not_in_file", "A placeholder is not looked for in files.")
     day = explain_person(world.services, FEED, "E00", load_day())
     assert [each.outcome for each in day.slots] == ["delivered"]
     with pytest.raises(UnknownName):
@@ -518,6 +639,7 @@ def test_the_mapping_must_make_sense(world: World) -> None:
 
     assert "names no column for the key, custom1" in faults("{key: custom1}")
     assert "names two columns for email" in faults("{columns: {A: unique_id, B: email, C: email}}")
+    assert "there is one store of people" in faults("{}\nenvironment: test")
     assert "nothing that could be updated" in faults("{columns: {A: unique_id}}")
     assert "'settings.columns.B' must be 'display_name'" in faults("{columns: {A: unique_id, B: emp_id}}")
     assert faults("{}") == ""

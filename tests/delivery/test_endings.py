@@ -10,9 +10,10 @@ import pytest
 
 from include.errors import ConfigurationError, FencedOut
 from include.ledger import deliveries, fence, runs
-from include.run import extract as extract_step
+from include.run import slots
 from include.run.deliver import deliver
 from include.run.explain import explain_slot
+from include.run.extract import extract
 from include.run.failure import failed, failed_unless_recorded
 from include.run.order import Order
 from tests.support import small_hospital as hospital
@@ -69,16 +70,16 @@ def test_an_upload_that_the_partner_swept_away_is_made_again(world):
 
 
 def test_a_run_overtaken_while_it_extracts_is_skipped_and_its_successor_stands(world, monkeypatch):
-    read = extract_step.extract_slots
+    read = slots.extract_slots
 
     def read_late(*arguments, **named):
-        monkeypatch.setattr(extract_step, "extract_slots", read)
+        monkeypatch.setattr(slots, "extract_slots", read)
         world.run(EPIC, run_id="newer")
         return read(*arguments, **named)
 
-    monkeypatch.setattr(extract_step, "extract_slots", read_late)
+    monkeypatch.setattr(slots, "extract_slots", read_late)
     with pytest.raises(FencedOut) as caught:
-        extract_step.extract(integration(EPIC), EPIC, "older", world.services)
+        extract(integration(EPIC), EPIC, "older", world.services)
     failed(integration(EPIC), EPIC, "older", caught.value, world.services, None)
     with world.services.ledger_reading() as connection:
         older = runs.find(connection, EPIC, "older")
@@ -189,7 +190,7 @@ def test_a_transform_that_loses_a_record_gets_no_further(world):
         result = declared.transform(extract, mapping, verdict)
         return replace(result, records=result.records.iloc[1:])
 
-    extracted = extract_step.extract(declared, KRONOS, world.run_id(), world.services)
+    extracted = extract(declared, KRONOS, world.run_id(), world.services)
     validated = validate(extracted, world.services)
     with pytest.raises(DataRejected, match="not accounted for"):
         transform(replace(declared, transform=careless), validated, world.services)

@@ -103,7 +103,7 @@ def test_the_session_as_a_whole_ends_too(place: Place) -> None:
     target = place.target(session_timeout=0.3)
     with pytest.raises(DestinationUnavailable), open_sftp(target, place.folder) as session:
         while True:  # every answer comes in time
-            session.names("")
+            session.files()
 
 
 @pytest.mark.parametrize("replace", [True, False], ids=["replace", "new name"])

@@ -29,7 +29,7 @@ def _wrong_key(tmp_path: Path) -> str:
 def test_a_good_key_logs_in_once(place: Place) -> None:
     before = place.server.logins()
     with open_sftp(place.target(), place.folder) as session:
-        assert session.names("") == []
+        assert session.files() == {}
     assert place.server.logins() - before == 1
 
 
@@ -83,14 +83,14 @@ def test_a_login_without_sftp_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KEY_TYPES)
 def test_a_server_with_several_keys_is_asked_for_the_pinned_one(place: Place, kind: str) -> None:
     with open_sftp(place.target(host_keys=[place.server.host_keys[kind]]), place.folder) as session:
-        assert session.names("") == []
+        assert session.files() == {}
 
 
 def test_rotation_with_two_pins(place: Place, tmp_path: Path) -> None:
     retired = write_key(tmp_path / "retired", "ed25519")
     for pins in ([retired, place.server.host_keys["ed25519"]], [place.server.host_keys["ed25519"], retired]):
         with open_sftp(place.target(host_keys=pins), place.folder) as session:
-            assert session.names("") == []
+            assert session.files() == {}
 
 
 @pytest.mark.parametrize("kind", KEY_TYPES)
@@ -131,7 +131,7 @@ def test_known_hosts_of_this_port_only(place: Place) -> None:
     key = place.server.host_keys["ed25519"]
     good = f"# partner\n[127.0.0.1]:{place.server.port} {key}\n"
     with open_sftp(place.target(host_keys=None, known_hosts=good), place.folder) as session:
-        assert session.names("") == []
+        assert session.files() == {}
     with pytest.raises(ConfigurationError, match="no host key is pinned"):
         place.target(host_keys=None, known_hosts=f"127.0.0.1 {key}\n[127.0.0.1]:1 {key}\n")
 
@@ -193,7 +193,7 @@ def test_keyboard_interactive_is_asked_for_by_name(sandbox_server: sftp_servers.
         assert logins == []
         interactive = {**common, "password_method": "keyboard-interactive"}
         with open_sftp(place.target(**interactive, password="right"), str(tmp_path)) as session:
-            assert "host" in session.names("")
+            assert "host" in session.files()
         wrong = place.target(**interactive, password="wrong")
         with pytest.raises(DeliveryRefused, match="login was refused"), open_sftp(wrong, "/"):
             pass

@@ -45,8 +45,7 @@ def test_absence_then_presence_then_removal(place: Place, payload: Path) -> None
         assert session.remove("out.csv") is False
         uploaded = session.upload(payload, "out.csv")
         assert session.stat("out.csv") == uploaded
-        assert session.names("out") == ["out.csv"]
-        assert session.names("other") == []
+        assert [*session.files()] == ["out.csv"]
         assert session.remove("out.csv") is True
         assert session.stat("out.csv") is None
 
@@ -87,7 +86,7 @@ def test_a_missing_folder_is_created_with_those_above_it(place: Place, payload: 
     with open_sftp(place.target(), f"{place.folder}/{folder}") as session:
         assert session.stat("x") is None
         with pytest.raises(DeliveryRefused, match="no such file or folder"):
-            session.names("")
+            session.files()
         session.upload(payload, ".part")
         session.make_folder()
         assert place.content(f"{folder}/.part") == payload.read_bytes()
@@ -177,7 +176,7 @@ def test_a_full_disk_is_noticed_at_every_write(
     with open_sftp(place.target(), place.folder) as session:
         with pytest.raises(DeliveryRefused, match=r"writing .*Next step: .*disk is full"):
             session.upload(payload, ".part")
-        assert session.names("") == [], "what arrived does not fill the disk"
+        assert session.files() == {}, "what arrived does not fill the disk"
 
 
 def test_a_server_that_swallows_bytes_is_not_believed(place: Place, payload: Path) -> None:

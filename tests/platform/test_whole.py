@@ -200,7 +200,7 @@ def test_every_slot_is_accounted_for_and_the_file_holds_those_that_explain_calls
         assert (answer.outcome, answer.reason) == ("delivered" if slot in in_file else decided[slot][0], reason)
 
 
-def test_explain_tells_of_a_persons_day_and_of_slots_that_were_not_read(platform):
+def test_explain_tells_of_a_persons_day_and_required_that_were_not_read(platform):
     [(person, day, count)] = platform.sql(
         "schedule_dsn",
         "SELECT emp_id, slot_date::text, count(*) FROM schedules JOIN schedule_periods USING (period_id)"
@@ -561,6 +561,8 @@ def test_housekeeping_removes_what_is_old_and_nothing_that_the_next_deliveries_n
         needed = (
             "run_id IN (SELECT run_id FROM delivery UNION SELECT run_id FROM stream)"
             " OR finished_at = (SELECT max(finished_at) FROM run AS other WHERE other.feed = run.feed)"
+            " OR started_at = (SELECT max(started_at) FROM run AS other"
+            " WHERE other.feed = run.feed AND decisions IS NOT NULL)"
         )
         assert platform.sql("ledger_dsn", f"SELECT run_id FROM run WHERE {old} AND NOT ({needed})") == []
         tables = ("run", "delivery", "delivery_file", "head", "approval", "incident")

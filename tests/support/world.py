@@ -42,9 +42,9 @@ def integration(slug: str) -> Integration:
     return declared(slug)
 
 
-def decide(which: Integration, feed: str, run_id: str, services: Services) -> Decided:
+def decide(which: Integration, feed: str, run_id: str, services: Services, order: Order | None = None) -> Decided:
     """The three steps before `deliver`, of any feed."""
-    extracted = extract(which, feed, run_id, services)
+    extracted = extract(which, feed, run_id, services, order)
     return transform(which, validate(extracted, services), services)
 
 
@@ -72,16 +72,16 @@ class World:
         self, slug: str, *, order: Order | None = None, run_id: str | None = None, how: Deliver = deliver
     ) -> Receipt:
         """All four steps in this process."""
-        receipt: Receipt = how(integration(slug), self.decide(slug, run_id), self.services, order)
+        receipt: Receipt = how(integration(slug), self.decide(slug, run_id, order), self.services, order)
         return receipt
 
     def run_decided(self, slug: str, decided: Decided, order: Order | None = None) -> Receipt:
         """The last step in this process."""
         return deliver(integration(slug), decided, self.services, order)
 
-    def decide(self, slug: str, run_id: str | None = None) -> Decided:
+    def decide(self, slug: str, run_id: str | None = None, order: Order | None = None) -> Decided:
         """The three steps before `deliver`."""
-        return decide(integration(slug), slug, run_id or self.run_id(), self.services)
+        return decide(integration(slug), slug, run_id or self.run_id(), self.services, order)
 
     def add_feed(self, slug: str, yaml: str, **tables: str) -> Path:
         """Write a feed's mapping, over one that is there: ``yaml`` without its destination, and its tables.

@@ -89,6 +89,11 @@ LAYOUT = Layout(
 
 
 def _check(mapping: FeedMapping) -> Iterator[tuple[KeyPath, str]]:
+    if mapping.environment != "production":
+        yield (
+            ("environment",),
+            "'environment' must be production: there is one store of people; test by a dry run",
+        )
     settings: DemographicSettings = mapping.settings
     named = list(settings.columns.values())
     if settings.key not in named:

@@ -16,6 +16,7 @@ def upgrade() -> None:
             inbound_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
             stream text NOT NULL REFERENCES stream,
             run_id text NOT NULL,
+            fence bigint NOT NULL,   -- of the claim that took or refused it: a run may be begun again
             name text NOT NULL,
             bytes bigint,            -- as the server tells them, to know the file again without reading it
             modified bigint,
@@ -24,10 +25,10 @@ def upgrade() -> None:
             report jsonb,            -- its report's name, SHA-256 and counts; of one that was refused, its faults
             read_at timestamptz NOT NULL DEFAULT now(),
             archived_at timestamptz, -- null: it still lies where it came in
-            tell_at timestamptz      -- when the mail with its report is due; null: nothing is to be told any more
+            tell_at timestamptz      -- when people are to be told; null: nothing is to be told any more
         );
         CREATE INDEX inbound_file_unfinished ON inbound_file (stream) WHERE archived_at IS NULL OR tell_at IS NOT NULL;
-        CREATE INDEX inbound_file_run ON inbound_file (stream, run_id);
+        CREATE INDEX inbound_file_run ON inbound_file (stream, fence);
         -- A report goes by mail as a digest, without an incident: nothing is open that could be over one day.
         ALTER TABLE mail DROP CONSTRAINT mail_check;
         ALTER TABLE mail ADD CONSTRAINT mail_is_about CHECK (
