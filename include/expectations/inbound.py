@@ -79,7 +79,7 @@ def _refusal_of(field: str, clear: str | None) -> Callable[[str], str | None]:
             return "cannot be cleared" if column.required else None
         if len(value) > column.max_length:
             return f"is longer than {column.max_length} characters"
-        if any(unicodedata.category(character) in _CONTROL for character in value):
+        if not value.isprintable() and any(unicodedata.category(each) in _CONTROL for each in value):
             return "holds a line break or another control character"
         if field == "email" and not _ADDRESS.match(value):
             return "is no mail address"

@@ -19,6 +19,8 @@ from include.spreadsheets import inert
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    import pandas as pd
+
     from include.frames import InboundExtract
     from include.mappings.schema import FeedMapping
 
@@ -63,8 +65,8 @@ class _Row:
 def demographic_changes(extract: InboundExtract, mapping: FeedMapping) -> Transformed:
     """Decide about every row of the file; the records are the report's rows, those of people missing from it behind."""
     settings = mapping.settings
-    people = {row["emp_id"]: row for row in _without_nulls(extract.people.to_dict("records"))}
-    rows = [_row(row, people, extract.fields, settings) for row in _without_nulls(extract.rows.to_dict("records"))]
+    people = {row["emp_id"]: row for row in _without_nulls(extract.people)}
+    rows = [_row(row, people, extract.fields, settings) for row in _without_nulls(extract.rows)]
     _refuse_shared_ids(rows, people)
     missing = _missing(rows, people, settings.key)
     return Transformed(_decisions(rows), _records(rows, missing))
@@ -190,9 +192,7 @@ def _records(rows: Sequence[_Row], missing: Iterator[tuple[str, str]]) -> Any:
     return frame.astype({name: "str" for name in columns if name != "line"} | {"line": "Int64"})
 
 
-def _without_nulls(rows: Sequence[Mapping[Any, Any]]) -> Iterator[dict[str, Any]]:
-    """The rows with None where pandas has one of its nulls."""
-    import pandas as pd
-
-    for row in rows:
-        yield {name: None if pd.isna(value) else value for name, value in row.items()}
+def _without_nulls(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame, with None where pandas has one of its nulls."""
+    plain = frame.astype(object).where(frame.notna(), None)
+    return [{str(name): value for name, value in row.items()} for row in plain.to_dict("records")]
