@@ -112,14 +112,18 @@ def trusted_members(
 def _directory_bytes(file: BinaryIO) -> int:
     """How long the zip says its directory is, at its very end; 0 where it does not say.
 
-    APPNOTE.TXT 4.3.16: the record has 22 bytes and a comment of at most 65,535.
+    APPNOTE.TXT 4.3.16: the record has 22 bytes and a comment of at most 65,535; 4.3.14: a long zip says it before that.
     """
     file.seek(0, os.SEEK_END)
     file.seek(max(0, file.tell() - 22 - 65_535))
     end = file.read()
     place = end.rfind(b"PK\x05\x06")
     file.seek(0)
-    return int.from_bytes(end[place + 12 : place + 16], "little") if 0 <= place <= len(end) - 22 else 0
+    if not 0 <= place <= len(end) - 22:
+        return 0
+    said = int.from_bytes(end[place + 12 : place + 16], "little")
+    longer = end.rfind(b"PK\x06\x06", 0, place)
+    return int.from_bytes(end[longer + 40 : longer + 48], "little") if said == 0xFFFFFFFF and longer >= 0 else said
 
 
 def _is_clutter(member: zipfile.ZipInfo, is_ignored: Callable[[str], bool]) -> bool:

@@ -23,6 +23,7 @@ class ResultFile:
     """One file that was read. ``bytes`` and ``modified`` (seconds since 1970) are what the server said of it.
 
     ``seq``: the delivery that it is about. ``accepted`` and ``refused`` are slots; ``unknown`` ones are not in it.
+    ``read_at``: when (None of one that is about to be remembered).
     """
 
     name: str
@@ -33,6 +34,7 @@ class ResultFile:
     accepted: int
     refused: int
     unknown: int
+    read_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def read(connection: Connection, stream: str) -> dict[str, ResultFile]:
     rows = connection.execute(
         text(
             """
-            SELECT name, bytes, modified, sha256, seq, accepted, refused, unknown FROM result_file
+            SELECT name, bytes, modified, sha256, seq, accepted, refused, unknown, read_at FROM result_file
             WHERE stream = :stream
             """
         ),

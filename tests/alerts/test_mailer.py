@@ -89,6 +89,12 @@ class Outbox:
         self.write()
         self.send()
 
+    def is_free(self) -> bool:
+        """Whether the server has noticed the end of whoever died in a transaction, and let go of its mail."""
+        with transaction(self.dsn) as connection:
+            left = "SELECT count(*) FROM pg_locks WHERE relation = 'mail'::regclass AND pid <> pg_backend_pid()"
+            return connection.scalar(text(left)) == 0
+
     def later(self, **time: float) -> None:
         pass_time(self.dsn, **time)
 
@@ -415,9 +421,11 @@ def test_killed_at_any_point_it_loses_nothing_and_writes_nothing_twice(box: Outb
         for number in range(1, 7):
             box.observe(run_id="r")
             in_child(box.round, kill_at(number, moment))
+            wait_until(box.is_free)
             box.round()
             box.close()
             in_child(box.round, kill_at(number, moment))
+            wait_until(box.is_free)
             box.round()
             box.later(hours=3)
     with transaction(box.dsn) as connection:

@@ -21,7 +21,7 @@ from tests.support.world import EPIC, KRONOS, effects_of, in_child, kill_at
 #: Each seed is another order of edits and another moment at which the receiver looks. CALLBOARD_KILL_SEEDS and
 #: CALLBOARD_MARKER_SEEDS for more.
 TRIALS = [
-    *(("rename", seed) for seed in range(int(os.environ.get("CALLBOARD_KILL_SEEDS", "8")))),
+    *(("rename", seed) for seed in range(int(os.environ.get("CALLBOARD_KILL_SEEDS", "4")))),
     *(("done_marker", seed) for seed in range(int(os.environ.get("CALLBOARD_MARKER_SEEDS", "2")))),
 ]
 #: What happens before `deliver` begins is the same for every profile: with CALLBOARD_CHAOS it is killed for all.

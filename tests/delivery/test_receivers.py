@@ -52,7 +52,7 @@ def answering(world: World, feed: str) -> Path:
         world.add_feed(feed, hospital.NEW_INNOVATIONS_YAML, csv=hospital.NEW_INNOVATIONS_CSV)
     (folder / "results").mkdir()
     with (world.services.settings.mappings / f"{feed}.yaml").open("a") as yaml:
-        yaml.write("results: {file_name: 'answer_*.csv', slot_id: Slot, person: Who, status: Taken}\n")
+        yaml.write("results: {file_name: 'answer_{seq}.csv', slot_id: Slot, person: Who, status: Taken}\n")
     return folder
 
 

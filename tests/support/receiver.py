@@ -66,7 +66,8 @@ class KronosReceiver:
     """What the partner holds: (person number, slot id) → the shift; and what went wrong.
 
     ``refuses``: asked about each row (slot, action) whether it is not taken; what it says of all rows of a file then
-    lies in ``results``, as ``answer_<number>.csv``. ``pending``: the last word about these was that they were refused.
+    lies in ``results``, as ``answer_<number of the delivery>.csv``. ``pending``: the last word about these was that
+    they were refused.
     """
 
     folder: Path
@@ -122,8 +123,8 @@ class KronosReceiver:
                     self.lost += key not in self.held and key not in self.stubborn
                     self.held.pop(key, None)
         if (self.folder / "results").is_dir():
-            number = len(self.files)
-            (self.folder / "results" / f"answer_{number:06}.csv").write_text("Slot,Who,Taken\r\n" + "".join(answers))
+            number = name.rpartition("_")[2].removesuffix(".csv")  # of the delivery: two may come at once
+            (self.folder / "results" / f"answer_{number}.csv").write_text("Slot,Who,Taken\r\n" + "".join(answers))
 
     @property
     def faults(self) -> tuple[int, int, int]:
