@@ -154,6 +154,7 @@ def test_a_file_that_came_in_is_forgotten_once_it_is_put_away_and_told(database)
                 "inbound_file",
                 stream="feed",
                 run_id="r1",
+                fence=1,
                 name=name,
                 sha256="",
                 outcome="taken",
