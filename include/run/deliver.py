@@ -13,7 +13,6 @@ from include.ledger import deliveries, fence, runs
 from include.run import incidents
 from include.run.file_way import Files, standing_of_files
 from include.run.frozen import frozen_mapping
-from include.run.guarding import said
 from include.run.handed import Decided, Receipt, Sent
 from include.run.import_way import ImportWay, standing_of_import
 from include.run.order import Order
@@ -104,8 +103,7 @@ def _dry_run(integration: Integration, decided: Decided, claim: Claim, way: Deli
     stored = services.artifacts.put_file(preview.plan).sha256 if preview.plan is not None else None
     with services.artifacts.scratch(claim.run_id) as folder:
         standing = standing_after(integration, decided, services, folder, reason="awaiting_approval")
-    inbound = isinstance(integration.source, Inbound)
-    why = "; ".join(said(trip, inbound=inbound) for trip in preview.judged.trips)
+    why = way.guarding.why(preview.judged)
     with services.ledger("finish") as connection:
         fence.hold(connection, claim)
         runs.finish(

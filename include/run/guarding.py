@@ -150,10 +150,9 @@ class Guarding:
             "causes": causes_of(lost, self.mapping, self.decided, self.services) if causes is None else causes,
             "withheld": len(lost) if judged.withholds else 0,
         }
-        inbound = isinstance(self.integration.source, Inbound)
-        if inbound:
+        if isinstance(self.integration.source, Inbound):
             facts["what"] = "held_import"
-        why = "; ".join(said(trip, inbound=inbound) for trip in judged.trips)
+        why = self.why(judged)
         with self.services.ledger("hold") as connection:
             deliveries.keep_held(connection, self.claim, replace(new, guards=judged.guards, files=()), why)
         feed = self.mapping.feed
@@ -166,6 +165,11 @@ class Guarding:
             next_step=f"`./callboard approve {feed} --show` lists what would change; mend the data and the next run "
             f"delivers by itself, or `./callboard approve {feed}`",
         )
+
+    def why(self, judged: Judged) -> str:
+        """What stops a plan, in words."""
+        words = _SAID_OF_IMPORTS if isinstance(self.integration.source, Inbound) else _SAID
+        return "; ".join(words[trip.guard].format(measured=trip.measured, limit=trip.limit) for trip in judged.trips)
 
     def settle_approvals(self, connection: Connection, judged: Judged) -> None:
         """What was approved has been delivered; approvals that nothing needs any more are over."""
@@ -213,9 +217,3 @@ _SAID_OF_IMPORTS = {
     "updates_percent": "{measured} % of the people would change (limit {limit:g} %)",
     "rejected_percent": "{measured} % of the rows that find a person were rejected (limit {limit:g} %)",
 }
-
-
-def said(trip: Trip, *, inbound: bool = False) -> str:
-    """One trip in words; ``inbound``: of a file that came in."""
-    words = _SAID_OF_IMPORTS if inbound else _SAID
-    return words[trip.guard].format(measured=trip.measured, limit=trip.limit)
