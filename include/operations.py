@@ -11,13 +11,21 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from include.destinations.connection import ConnectionDetails
+    from include.mappings.schema import FeedMapping
 
 Kind = Literal["add", "update", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One record to add, update or delete. ``record`` has the integration's fields; of a delete, the last known."""
+    """One record to add, update or delete. ``record`` has the integration's fields; of a delete, the last known.
+
+    ``generation``: how often the partner has let go of a record under this key. Repeated adds of one record have the
+    same, so that key and generation name an add to partners that drop repeated ones.
+    """
 
     kind: Kind
     key: str
@@ -25,6 +33,7 @@ class Operation:
     record_sha256: str
     remote_id: str | None
     record: Mapping[str, Any]
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +45,59 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The partner will not take this record as it is; the others may pass. ``reason`` holds no personal data."""
+    """The partner will not take this record as it is; the others may pass.
 
-    reason: str
+    ``kind``: what must be mended, one of the names of :mod:`include.reasons`: ``id_unknown`` (the partner does not know
+    the person), ``mapping_incomplete`` (it does not know the target), else ``value_refused``. ``said``: the partner's
+    code for it; nothing of the record itself, for it goes into mails and logs.
+    """
+
+    kind: Literal["id_unknown", "mapping_incomplete", "value_refused"]
+    said: str = ""
 
 
-Answer = Accepted | Refusal
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The partner did not do it, and wants to be asked again after so many seconds, not before.
+
+    ``whole``: it wants to be left alone altogether, not only for what has the operation's scope.
+    """
+
+    seconds: float
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """It may have happened or not: the answer was lost, or was one that leaves it open. ``said``: as of a refusal."""
+
+    said: str = ""
+
+
+Answer = Accepted | Refusal | Later | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How many operations a partner takes in how many seconds, over all feeds that use its connection."""
+
+    operations: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One record as it stands at the partner.
+
+    ``key``: ours, as it was given to the partner; for what is not ours, some key that no record of ours has. ``agrees``:
+    it is as the record that was asked about wants it. ``record``: what a delete of it needs, with its fields' names.
+    """
+
+    key: str
+    slot_id: str
+    remote_id: str | None
+    agrees: bool
+    record: Mapping[str, Any]
 
 
 class RowSession(Protocol):
@@ -57,24 +113,38 @@ class RowSession(Protocol):
     def batch(self) -> int:
         """How many operations the partner takes at once; 1 for most."""
 
+    @property
+    def rate(self) -> Rate | None:
+        """How many it takes in what time; None: as fast as it answers."""
+
+    def scope(self, operation: Operation) -> str:
+        """Whatever has the same scope is throttled together, such as all records of a mailbox."""
+
     def perform(self, operations: Sequence[Operation]) -> Iterable[tuple[Operation, Answer]]:
         """Do up to ``batch`` operations, no two on one key, and answer for each, in any order, as soon as it is known.
 
         Deleting what is not there is accepted; updating what is not there adds it, and answers its new ``remote_id``.
         """
 
-    def find(self, operation: Operation) -> Accepted | None:
-        """Look for the record of an add or update whose answer was lost; None: the partner answered that it has none.
+    def find(self, operations: Sequence[Operation]) -> Iterable[tuple[Operation, Accepted | None]]:
+        """Look for the records of adds and updates whose answers were lost; None: the partner says it has none.
 
-        The operation comes from the ledger: dates, times and decimals of its record are text (``str`` of the value).
+        The operations come from the ledger: dates, times and decimals of a record are text (``str`` of the value).
+        """
+
+
+class SurveyingSession(RowSession, Protocol):
+    """A session with a partner that can be asked what it holds."""
+
+    def survey(self, records: Mapping[str, Mapping[str, Any]], span: tuple[datetime, datetime] | None) -> Iterable[Held]:
+        """Tell everything at the partner that is this feed's to decide about, around these records (by key).
+
+        ``span``: the instants (aware) between which the feed decides; None: all times.
         """
 
 
 class RowDestination(Protocol):
     """Where records go."""
 
-    def session(self, connection: Any, settings: Any) -> AbstractContextManager[RowSession]:
-        """Sign in with the connection's details (:class:`include.destinations.connection.ConnectionDetails`).
-
-        ``settings`` are the mapping's own settings of the integration.
-        """
+    def session(self, connection: ConnectionDetails, mapping: FeedMapping) -> AbstractContextManager[RowSession]:
+        """Sign in with the connection's details; ``mapping`` is the feed's, as the run froze it."""

@@ -2,8 +2,9 @@
 
 ``GET /_state``: what the partner holds now, a JSON list. ``GET /_requests``: every request so far, ``METHOD /path``.
 ``POST /_faults`` replaces the list of faults: ``[{"match": <regex on "METHOD /path">, "times": 1, ...}]`` with one of
-``status`` (answer this instead of doing it), ``drop_after_commit`` (do it, then hang up instead of answering), and/or
-``delay_s`` (wait first). A fault is spent after ``times`` requests.
+``status`` (answer this instead of doing it; with ``after_commit`` after doing it; ``retry_after_s`` tells when to come
+again), ``drop_after_commit`` (do it, then hang up instead of answering), and/or ``delay_s`` (wait first). A fault is
+spent after ``times`` requests.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Fault:
     drop_after_commit: bool = False
     delay_s: float = 0.0
     times: int = 1
+    after_commit: bool = False
+    retry_after_s: float | None = None
 
 
 class Faults:

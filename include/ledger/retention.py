@@ -94,6 +94,10 @@ _INBOUND = """
 _ACCEPTANCES = """
     WITH gone AS (DELETE FROM acceptance WHERE read_at < :before RETURNING 1) SELECT count(*) AS acceptance FROM gone
 """
+_GENERATIONS = """
+    WITH gone AS (DELETE FROM row_generation WHERE changed_at < :before RETURNING 1)
+    SELECT count(*) AS row_generation FROM gone
+"""
 
 
 def forget_rows(connection: Connection, before: datetime) -> dict[str, int]:
@@ -114,4 +118,5 @@ def forget_rows(connection: Connection, before: datetime) -> dict[str, int]:
     incidents = connection.execute(text(_INCIDENTS), {"before": before}).mappings().one()
     inbound = connection.execute(text(_INBOUND), {"before": before}).mappings().one()
     acceptances = connection.execute(text(_ACCEPTANCES), {"before": before}).mappings().one()
-    return {**runs, **removed, **incidents, **inbound, **acceptances}
+    generations = connection.execute(text(_GENERATIONS), {"before": before}).mappings().one()
+    return {**runs, **removed, **incidents, **inbound, **acceptances, **generations}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import Connection, text
@@ -63,7 +64,8 @@ class Refused:
     """One record that the partner refused, how often it was offered as it is, and since when (UTC) it is refused.
 
     ``record_sha256`` is :data:`DELETED` where it refused to let go of a record. ``held_snapshot``: where to find what a
-    partner of files holds under that key instead.
+    partner of files holds under that key instead. ``kind``: what must be mended, a name of :mod:`include.reasons`; None
+    where a result file says it in the partner's own words. ``rests``: how long ago it was offered last.
     """
 
     key: str
@@ -73,6 +75,8 @@ class Refused:
     attempts: int
     first_at: datetime
     held_snapshot: str | None = None
+    kind: str | None = None
+    rests: timedelta = timedelta(0)
 
 
 def acknowledged(connection: Connection, stream: str) -> Iterator[Acknowledged]:
@@ -135,13 +139,22 @@ def acknowledge(connection: Connection, claim: Claim, record: Acknowledged) -> N
 
 
 def forget(connection: Connection, claim: Claim, key: str) -> None:
-    """The partner no longer holds this record.
+    """The partner no longer holds this record; should it be added again, that is another record.
 
     Raises:
         FencedOut: a newer run has claimed the stream.
     """
     hold(connection, claim)
     _drop(connection, claim, [key])
+    connection.execute(
+        text(
+            """
+            INSERT INTO row_generation AS g (stream, key, generation) VALUES (:stream, :key, 1)
+            ON CONFLICT (stream, key) DO UPDATE SET generation = g.generation + 1, changed_at = now()
+            """
+        ),
+        {"stream": claim.stream, "key": key},
+    )
     _answered(connection, claim, key, refusal_too=True)
 
 
@@ -164,10 +177,11 @@ def refuse(
     record_sha256: str,
     reason: str,
     held_snapshot: str | None = None,
+    kind: str | None = None,
 ) -> None:
     """The partner refused this record; it goes again once it has changed.
 
-    ``held_snapshot``: see :class:`Refused`.
+    ``held_snapshot``, ``kind``: see :class:`Refused`.
 
     Raises:
         FencedOut: a newer run has claimed the stream.
@@ -176,11 +190,11 @@ def refuse(
     connection.execute(
         text(
             """
-            INSERT INTO refusal AS r (stream, key, slot_id, record_sha256, reason, held_snapshot)
-            VALUES (:stream, :key, :slot_id, :record_sha256, :reason, :held_snapshot)
+            INSERT INTO refusal AS r (stream, key, slot_id, record_sha256, reason, held_snapshot, kind)
+            VALUES (:stream, :key, :slot_id, :record_sha256, :reason, :held_snapshot, :kind)
             ON CONFLICT (stream, key) DO UPDATE
             SET slot_id = :slot_id, record_sha256 = :record_sha256, reason = :reason, last_at = now(),
-                held_snapshot = :held_snapshot,
+                held_snapshot = :held_snapshot, kind = :kind,
                 attempts = CASE WHEN r.record_sha256 = :record_sha256 THEN r.attempts + 1 ELSE 1 END
             """
         ),
@@ -191,9 +205,30 @@ def refuse(
             "record_sha256": record_sha256,
             "reason": reason,
             "held_snapshot": held_snapshot,
+            "kind": kind,
         },
     )
     _answered(connection, claim, key, refusal_too=False)
+
+
+def postpone(connection: Connection, claim: Claim, keys: Collection[str]) -> None:
+    """The partner has not done what it was asked about these records, and is asked again another time.
+
+    Raises:
+        FencedOut: a newer run has claimed the stream.
+    """
+    hold(connection, claim)
+    for key in keys:
+        _answered(connection, claim, key, refusal_too=False)
+
+
+def generations(connection: Connection, stream: str, keys: Collection[str]) -> dict[str, int]:
+    """How often the partner has let go of records under these keys; those of which it never did are left out."""
+    rows = connection.execute(
+        text("SELECT key, generation FROM row_generation WHERE stream = :stream AND key = ANY(:keys)"),
+        {"stream": stream, "keys": list(keys)},
+    )
+    return {key: generation for key, generation in rows}
 
 
 def intend(connection: Connection, claim: Claim, intents: Sequence[Intent]) -> None:
@@ -252,7 +287,8 @@ def refusals(connection: Connection, stream: str) -> list[Refused]:
     rows = connection.execute(
         text(
             """
-            SELECT key, slot_id, record_sha256, reason, attempts, first_at, held_snapshot FROM refusal
+            SELECT key, slot_id, record_sha256, reason, attempts, first_at, held_snapshot, kind, now() - last_at
+            FROM refusal
             WHERE stream = :stream ORDER BY key COLLATE "C"
             """
         ),

@@ -51,7 +51,8 @@ def deliver(integration: Integration, decided: Decided, services: Services, orde
         if order.dry_run:
             return _dry_run(integration, decided, claim, way, services)
         outcome = way.deliver()
-        standing = standing_after(integration, decided, services, folder)
+        reason = "parked" if outcome.parked else "failed"
+        standing = standing_after(integration, decided, services, folder, reason=reason)
         pending = standing.store(services, folder)
     if outcome.held is not None:
         raise outcome.held

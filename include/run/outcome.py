@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 class Outcome:
     """What was sent (None: nothing), what the guards said, and what stays held although the rest was sent.
 
-    ``unreadable``: what the partner said of earlier deliveries could not be read.
+    ``unreadable``: what the partner said of earlier deliveries could not be read. ``parked``: the partner asked for
+    patience, and some records wait for a later run.
     """
 
     sent: Sent | None
     judged: Judged = field(default_factory=Judged)
     held: DeliveryHeld | None = None
     unreadable: ResultsUnreadable | None = None
+    parked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,39 +9,41 @@ the fence. A run that is overtaken between question and answer says so, and the 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.errors import DeliveryUncertain
 from include.ledger import rows
 from include.ledger.rows import UNKNOWN, Acknowledged, Intent
-from include.operations import Accepted, Operation, Refusal
+from include.operations import Accepted, Later, Operation, Refusal, Unknown
 from include.plan.guards import Effect, count_lost, lost_slot_ids
 from include.plan.rows import plan_rows, write_acknowledged
 from include.run.account import slots_to_send, standing
+from include.run.pacing import Line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Literal
 
+    import pyarrow as pa
     from sqlalchemy import Connection
 
     from include.ledger.records import Claim
+    from include.ledger.rows import Refused
     from include.operations import Answer, RowSession
     from include.plan.rows import RowsPlan
     from include.run.account import Standing
     from include.run.handed import Decided
+    from include.run.pacing import Pushed
+    from include.run.partner import Partner
     from include.run.services import Services
 
 _IDENTITY = ("key", "slot_id", "operation", "record_sha256", "remote_id")
 
 
-@dataclass(frozen=True, slots=True)
-class Pushed:
-    """How many operations the partner accepted, and how many it refused."""
-
-    accepted: int = 0
-    refused: int = 0
+#: What was refused is offered again although it has not changed: somebody may have mended the cause at the partner.
+OFFERED_AGAIN, OFFERED_AT_LAST = timedelta(minutes=15), timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,11 @@ class PlannedRows:
     operations: Path
     plan: RowsPlan
     effect: Effect
+
+    @property
+    def is_idle(self) -> bool:
+        """There is nothing to ask."""
+        return not (self.plan.adds or self.plan.updates or self.plan.deletes)
 
 
 def plan_operations(
@@ -63,13 +70,13 @@ def plan_operations(
 ) -> PlannedRows:
     """Work out what to ask of the partner, from what it acknowledged; nothing is asked or recorded.
 
-    ``refresh``: ``all`` sends the unchanged records too. ``offer_refused``: also what it refused and what has not
-    changed since. Acknowledged records that are no longer wanted and have left the run's window are not deleted.
+    ``refresh``: ``all`` sends the unchanged records too. ``offer_refused``: also what it refused, what has not changed
+    since and is not due to be offered again. Acknowledged records that are no longer wanted and have left the run's window are not deleted.
     """
     stream, wanted = decided.extracted.claim.stream, services.artifacts.path(decided.snapshot)
     operations = folder / "operations.parquet"
     with services.ledger_reading() as connection:
-        refused = {refusal.key: refusal.record_sha256 for refusal in rows.refusals(connection, stream)}
+        refused = {each.key: each.record_sha256 for each in rows.refusals(connection, stream) if not _due_again(each)}
     plan = plan_rows(
         _acknowledged(stream, wanted, services, folder),
         wanted,
@@ -95,41 +102,61 @@ class Records:
 
     claim: Claim
     session: RowSession
+    partner: Partner
     services: Services
 
-    def push(self, planned: PlannedRows, *, deletes: bool = True) -> Pushed:
+    def push(self, planned: PlannedRows, *, deletes: bool = True, probe: bool = False) -> Pushed:
         """Ask the partner for what was planned, record by record. Call :meth:`settle` before planning.
 
-        ``deletes=False`` keeps those deletes back whose slot is not added again under another key.
+        ``deletes=False`` keeps those deletes back whose slot is not added again under another key. ``probe``: one
+        operation goes ahead alone, to see whether the partner answers again.
 
         Raises:
             DestinationUnavailable, DeliveryUncertain: what was answered until then is written down; try again.
             DeliveryRefused: the partner refuses us altogether.
             FencedOut: a newer run has started.
         """
-        if planned.plan.expired:
-            with self.services.ledger("expire_rows") as connection:
-                rows.expire(connection, self.claim, planned.plan.expired)
+        expire(planned, self.claim, self.services)
         kept = frozenset[str]() if deletes else frozenset(lost_slot_ids(planned.operations, "operation"))
-        done = [self._perform(batch) for batch in _batches(planned.operations, self.session.batch, kept)]
-        return Pushed(sum(part.accepted for part in done), sum(part.refused for part in done))
+        line = Line(self.session, self.partner, self.perform)
+        # What frees something at the partner first, and all of it, then what fills it.
+        for part in _parts(planned.operations, kept):
+            if probe and part.num_rows:
+                line.ask([_operation(row) for row in part.slice(0, 1).to_pylist()])
+                self.partner.answers()
+                part, probe = part.slice(1), False
+            for start in range(0, part.num_rows, self.session.batch):
+                line.ask([_operation(row) for row in part.slice(start, self.session.batch).to_pylist()])
+            line.ask_those_who_wait()
+        return line.pushed
 
     def settle(self) -> None:
         """Look for every record whose answer was never written down, whoever asked."""
         with self.services.ledger_reading() as connection:
             left = rows.intents(connection, self.claim.stream)
-        for intent in left:
-            with self.services.ledger_reading() as connection:
-                held = rows.find(connection, self.claim.stream, intent.key)
-            # A delete needs no look: as long as the record is acknowledged, the plan repeats what is due.
-            found = None if intent.kind == "delete" else self.session.find(_asked(intent))
-            if intent.kind != "delete" and not self._remove_others(intent, held, found):
-                continue
-            with self.services.ledger("settle_row") as connection:
-                if held is None and found is not None:
-                    record = Acknowledged(intent.key, intent.slot_id, UNKNOWN, found.remote_id, intent.record)
-                    rows.acknowledge(connection, self.claim, record)
-                rows.settle(connection, self.claim, intent)
+        for start in range(0, len(left), self.session.batch):
+            for intent, found in self._looked_for(left[start : start + self.session.batch]):
+                self._settle(intent, found)
+
+    def _looked_for(self, intents: Sequence[Intent]) -> Iterator[tuple[Intent, Accepted | None]]:
+        """What the partner holds of each; a delete needs no look: while the record is acknowledged, the plan repeats it."""
+        asked = [(intent, _asked(intent)) for intent in intents if intent.kind != "delete"]
+        # Two intents may be about one key: the partner is asked once.
+        by_key = {operation.key: operation for _, operation in asked}
+        found = {operation.key: answer for operation, answer in self.session.find([*by_key.values()])} if asked else {}
+        for intent in intents:
+            yield intent, None if intent.kind == "delete" else found[intent.key]
+
+    def _settle(self, intent: Intent, found: Accepted | None) -> None:
+        with self.services.ledger_reading() as connection:
+            held = rows.find(connection, self.claim.stream, intent.key)
+        if intent.kind != "delete" and not self._remove_others(intent, held, found):
+            return
+        with self.services.ledger("settle_row") as connection:
+            if held is None and found is not None:
+                record = Acknowledged(intent.key, intent.slot_id, UNKNOWN, found.remote_id, intent.record)
+                rows.acknowledge(connection, self.claim, record)
+            rows.settle(connection, self.claim, intent)
 
     def _remove_others(self, intent: Intent, held: Acknowledged | None, found: Accepted | None) -> bool:
         """Delete what an overtaken run added beside the record that is held; False if the partner refuses to."""
@@ -141,10 +168,12 @@ class Records:
                 return False
         return True
 
-    def _perform(self, batch: Sequence[Operation]) -> Pushed:
-        """Ask the partner, and write down its answers; what is left without one is in doubt."""
+    def perform(self, batch: Sequence[Operation]) -> Mapping[str, Answer]:
+        """Ask the partner, and write down its answers (by key); what is left without one is in doubt."""
         with self.services.ledger("intend_rows") as connection:
             rows.intend(connection, self.claim, [_intent(operation) for operation in batch])
+            known = rows.generations(connection, self.claim.stream, [operation.key for operation in batch])
+        batch = [replace(operation, generation=known.get(operation.key, 0)) for operation in batch]
         answers: dict[str, Answer] = {}
         unsettled = list(batch)
         try:
@@ -159,8 +188,7 @@ class Records:
         except Exception:
             self._doubt(unsettled, answers)
             raise
-        accepted = sum(isinstance(answer, Accepted) for answer in answers.values())
-        return Pushed(accepted, len(answers) - accepted)
+        return answers
 
     def _ask(self, batch: Sequence[Operation], answers: dict[str, Answer]) -> None:
         for operation, answer in self.session.perform(batch):
@@ -170,8 +198,20 @@ class Records:
 
     def _write(self, connection: Connection, operation: Operation, answer: Answer) -> None:
         key, slot_id, sha256 = operation.key, operation.slot_id, operation.record_sha256
-        if isinstance(answer, Refusal):
-            rows.refuse(connection, self.claim, key=key, slot_id=slot_id, record_sha256=sha256, reason=answer.reason)
+        if isinstance(answer, Unknown):
+            return  # its intent stays: whoever comes next looks before anything is repeated
+        if isinstance(answer, Later):
+            rows.postpone(connection, self.claim, [key])
+        elif isinstance(answer, Refusal):
+            rows.refuse(
+                connection,
+                self.claim,
+                key=key,
+                slot_id=slot_id,
+                record_sha256=sha256,
+                reason=f"{answer.kind} ({answer.said})" if answer.said else answer.kind,
+                kind=answer.kind,
+            )
         elif operation.kind == "delete":
             rows.forget(connection, self.claim, key)
         else:
@@ -189,6 +229,18 @@ class Records:
             rows.doubt(connection, self.claim, intents)
 
 
+def _due_again(refusal: Refused) -> bool:
+    """Whether a refused record is offered again as it is: after a quarter of an hour, then less and less often."""
+    return refusal.rests >= min(OFFERED_AGAIN * 2 ** min(refusal.attempts - 1, 16), OFFERED_AT_LAST)
+
+
+def expire(planned: PlannedRows, claim: Claim, services: Services) -> None:
+    """Forget what has left the feed's window: the partner may keep it."""
+    if planned.plan.expired:
+        with services.ledger("expire_rows") as connection:
+            rows.expire(connection, claim, planned.plan.expired)
+
+
 def standing_of_rows(decided: Decided, services: Services, folder: Path, *, reason: str = "failed") -> Standing:
     """How the slots of a run stand with a partner that takes records: those with an open operation are pending."""
     plan = folder / "pending.parquet"
@@ -200,11 +252,8 @@ def standing_of_rows(decided: Decided, services: Services, folder: Path, *, reas
     return standing(decided, slots_to_send(plan, "operation"), refused, reason=reason)
 
 
-def _batches(plan: Path, size: int, kept: Collection[str]) -> Iterator[list[Operation]]:
-    """The plan's operations: what frees something at the partner first, then what fills it.
-
-    The slots ``kept`` are not deleted.
-    """
+def _parts(plan: Path, kept: Collection[str]) -> Iterator[pa.Table]:
+    """The plan's operations in two parts: its deletes but for the slots ``kept``, then the others."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -212,10 +261,8 @@ def _batches(plan: Path, size: int, kept: Collection[str]) -> Iterator[list[Oper
     table = pq.read_table(plan)
     is_delete = pc.equal(table["operation"], "delete")
     deletes = table.filter(is_delete)
-    deletes = deletes.filter(pc.invert(pc.is_in(deletes["slot_id"], pa.array(kept, deletes["slot_id"].type))))
-    for part in (deletes, table.filter(pc.invert(is_delete))):
-        for start in range(0, part.num_rows, size):
-            yield [_operation(row) for row in part.slice(start, size).to_pylist()]
+    yield deletes.filter(pc.invert(pc.is_in(deletes["slot_id"], pa.array(kept, deletes["slot_id"].type))))
+    yield table.filter(pc.invert(is_delete))
 
 
 def _operation(row: dict[str, Any]) -> Operation:

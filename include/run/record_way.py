@@ -5,20 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.errors import ConfigurationError
+from include.errors import ConfigurationError, DeliveryUncertain
 from include.integration import Personnel, Rows, Sftp
 from include.ledger import deliveries, rows
 from include.ledger.records import NewDelivery
 from include.run.handed import Sent
 from include.run.one_try import OneTry
 from include.run.outcome import Outcome, Preview
-from include.run.pushing import Records, plan_operations
+from include.run.pacing import Pushed
+from include.run.partner import Partner
+from include.run.pushing import Records, expire, plan_operations
 
 if TYPE_CHECKING:
     from include.errors import DeliveryHeld
     from include.operations import RowDestination
     from include.run.guarding import Judged
     from include.run.pushing import PlannedRows
+
+#: How often one try plans anew because the partner left something open.
+_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +47,38 @@ class RecordWay(OneTry):
             doubtful = rows.intents(connection, self.claim.stream)
         if left is not None:  # only what was held: records are in flight one by one
             self.guarding.release(self.order, left)
-        if not doubtful:  # then a plan that is stopped does not even sign in
-            self._judged(self.plan())
-        details = self.services.connections(self.mapping.destination.connection)
-        with self._destination().session(details, self.mapping.settings) as session:
-            records = Records(self.claim, session, self.services)
-            if doubtful:
-                records.settle()
+        if not doubtful:
             planned = self.plan()
             judged = self._judged(planned)
-            pushed = records.push(planned, deletes=not judged.withholds)
+            if planned.is_idle:  # nobody signs in to say nothing
+                expire(planned, self.claim, self.services)
+                return Outcome(None, judged)
+        partner = Partner(self.mapping.destination.connection, self.services)
+        probe = partner.require_able()
+        if "" in partner.parked():
+            return Outcome(None, parked=True)
+        details = self.services.connections(partner.connection)
+        with partner.asked(), self._destination().session(details, self.mapping) as session:
+            return self._push(Records(self.claim, session, partner, self.services), probe=probe)
+
+    def _push(self, records: Records, *, probe: bool) -> Outcome:
+        """Push until nothing is open any more: what a partner leaves open is looked up, and planned anew."""
+        total = Pushed()
+        for attempt in range(_ROUNDS):
+            records.settle()
+            planned = self.plan(again=attempt > 0)
+            judged = self._judged(planned)
+            pushed = records.push(planned, deletes=not judged.withholds, probe=probe)
+            total += pushed
+            if not pushed.unknown:
+                break
+        else:
+            raise DeliveryUncertain(
+                f"The partner left {pushed.unknown} record(s) open, {_ROUNDS} times one after the other.",
+                next_step="nothing; they are looked up before anything is repeated",
+            )
         held = self._hold(judged, planned) if judged.withholds and planned.effect.lost else None
-        return Outcome(Sent() if pushed.accepted or pushed.refused else None, judged, held)
+        return Outcome(Sent() if total.accepted or total.refused else None, judged, held, parked=pushed.parked > 0)
 
     def preview(self) -> Preview:
         """Work out what would be asked for; the partner hears nothing, and nothing moves."""
@@ -61,15 +86,15 @@ class RecordWay(OneTry):
         counts = Sent(adds=planned.plan.adds, updates=planned.plan.updates, deletes=planned.plan.deletes)
         return Preview(planned.operations, counts, self.guarding.judge(planned.effect))
 
-    def plan(self) -> PlannedRows:
-        """Work out what to ask of the partner; nothing is asked or recorded."""
+    def plan(self, *, again: bool = False) -> PlannedRows:
+        """Work out what to ask of the partner; nothing is asked or recorded. ``again``: it was asked just before."""
         refresh = self.integration.way.refresh if isinstance(self.integration.way, Rows) else "changed"
         return plan_operations(
             self.decided,
             self.services,
             self.folder,
-            refresh="all" if self.order.rebaseline else refresh,
-            offer_refused=self.order.rebaseline,
+            refresh="changed" if again else "all" if self.order.rebaseline else refresh,
+            offer_refused=self.order.rebaseline and not again,
         )
 
     def _judged(self, planned: PlannedRows) -> Judged:

@@ -16,7 +16,7 @@ from include.effects import effect, observed_by
 from include.errors import ConfigurationError, DeliveryUncertain, DestinationUnavailable, FencedOut
 from include.integration import Integration, Rows, Slots
 from include.ledger import rows
-from include.operations import Accepted, Operation, Refusal
+from include.operations import Accepted, Later, Operation, Rate, Refusal, Unknown
 from include.run.deliver import deliver
 from include.run.order import Order
 from tests.support import small_hospital as hospital
@@ -44,6 +44,7 @@ class Partner:
     fault: Fault = field(default=lambda _: None)
     after: Callable[[Operation], object] = field(default=lambda _: None)
     batch: int = 1
+    rate: Rate | None = None
 
     @contextmanager
     def session(self, connection: Any, settings: Any) -> Iterator[Partner]:
@@ -62,17 +63,27 @@ class Partner:
             raise DestinationUnavailable("The partner does not answer.")
         if fault == "refuse":
             return Refusal("value_refused")
+        if fault is not None and fault.startswith(("later", "all later")):
+            return Later(float(fault.rpartition(" ")[2]), whole=fault.startswith("all"))
+        if fault == "open":
+            return Unknown()
         with effect(f"partner.{operation.kind}"):
             accepted = self._commit(operation)
         self.after(operation)
+        if fault == "open, but done":
+            return Unknown()
         if fault == "silent":
             raise DeliveryUncertain("The partner's answer was lost.")
         return accepted
 
-    def find(self, operation: Operation) -> Accepted | None:
-        with sqlite3.connect(self.file) as database:
-            found = database.execute("SELECT id FROM record WHERE key = ?", [operation.key]).fetchone()
-        return Accepted(str(found[0])) if found else None
+    def scope(self, operation: Operation) -> str:
+        return str(operation.record["provider_id"])
+
+    def find(self, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Accepted | None]]:
+        for operation in operations:
+            with sqlite3.connect(self.file) as database:
+                found = database.execute("SELECT id FROM record WHERE key = ?", [operation.key]).fetchone()
+            yield operation, Accepted(str(found[0])) if found else None
 
     def holds(self) -> dict[str, str]:
         with sqlite3.connect(self.file) as database:
