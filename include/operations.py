@@ -136,7 +136,9 @@ class RowSession(Protocol):
 class SurveyingSession(RowSession, Protocol):
     """A session with a partner that can be asked what it holds."""
 
-    def survey(self, records: Mapping[str, Mapping[str, Any]], span: tuple[datetime, datetime] | None) -> Iterable[Held]:
+    def survey(
+        self, records: Mapping[str, Mapping[str, Any]], span: tuple[datetime, datetime] | None
+    ) -> Iterable[Held]:
         """Tell everything at the partner that is this feed's to decide about, around these records (by key).
 
         ``span``: the instants (aware) between which the feed decides; None: all times.

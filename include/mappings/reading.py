@@ -117,6 +117,16 @@ def _validated(reading: Reading, model: type[Model], values: Any, within: KeyPat
 def _mapping(feed: str, file: FeedFile, settings: Any, schema: MappingSchema) -> FeedMapping:
     """The mapping that the YAML makes, every default filled in, without its tables."""
     folder = f"/{feed}" if file.environment == "production" else f"/{feed}/{file.environment}"
+    destination = Destination(
+        connection=file.destination.connection,
+        folder=file.destination.folder or folder,
+        file_name=file.destination.file_name or schema.file_name,
+        publish=file.destination.publish or schema.publish,
+        done_suffix=file.destination.done_suffix or _default_suffix(file, schema),
+    )
+    if schema.records_to is not None:
+        said = "connection" in file.destination.model_fields_set
+        destination = Destination(connection=file.destination.connection if said else schema.records_to(settings))
     return FeedMapping(
         feed=feed,
         integration=schema.slug,
@@ -129,13 +139,7 @@ def _mapping(feed: str, file: FeedFile, settings: Any, schema: MappingSchema) ->
         window=file.window or schema.window,
         schedule=file.schedule or schema.schedule,
         time_zone=file.time_zone,
-        destination=Destination(
-            connection=file.destination.connection,
-            folder=file.destination.folder or folder,
-            file_name=file.destination.file_name or schema.file_name,
-            publish=file.destination.publish or schema.publish,
-            done_suffix=file.destination.done_suffix or _default_suffix(file, schema),
-        ),
+        destination=destination,
         recipients=file.recipients,
         limits=file.limits,
         layout=file.layout or schema.layout,
@@ -166,7 +170,12 @@ def _check(reading: Reading, file: FeedFile, mapping: FeedMapping, schema: Mappi
         reading.fault((key,), f"{key!r} is not used by {schema.slug}; remove it")
     if mapping.layout is not None and not unused["layout"]:
         _check_layout(reading, mapping.layout, schema, ("layout",))
-    _check_names(reading, mapping.destination, schema)
+    if schema.records_to is not None:
+        for key in sorted(file.destination.model_fields_set - {"connection"}):
+            sentence = f"'destination.{key}' is not used by {schema.slug}, which sends records, not files; remove it"
+            reading.fault(("destination", key), sentence)
+    else:
+        _check_names(reading, mapping.destination, schema)
     _check_parts(reading, mapping, schema)
     for setting in schema.list_files:
         name = getattr(mapping.settings, setting)

@@ -112,7 +112,7 @@ class Destination(Strict):
     """Where a feed's files go. Placeholders in names: :mod:`include.mappings.file_names`."""
 
     connection: Text = SANDBOX_CONNECTION
-    """The Airflow connection with the server, the user and the key."""
+    """The Airflow connection with the server, the user and the key. Left out: the sandbox's."""
     folder: Folder | None = None
     """The folder on the server. Left out: `/<feed>`, and `/<feed>/test` for a test environment."""
     file_name: Text | None = None
@@ -256,7 +256,7 @@ class MappingSchema:
     key: tuple[str, ...]
     layout: Layout | None
     schedule: str
-    file_name: str
+    file_name: str | None = None  # None where records are sent, not files
     publish: Publish = "posix_rename"
     status: Status = "default-unconfirmed"
     window: Window | None = None
@@ -272,6 +272,7 @@ class MappingSchema:
     limits: Limits = field(default_factory=Limits)
     delivers_slots: bool = True  # `departments` is refused otherwise
     takes_in: bool = False  # files that others send, whose rows are about people
+    records_to: Callable[[Any], str] | None = None  # takes records, not files; the sandbox's connection, by settings
     delivers_people: bool = True  # `personnel_id` is then required, and refused otherwise
     delivers_open_shifts: bool = False  # True where the partner must know that nobody holds a slot
     delivers_placeholders: bool = True  # False where people are paid or invited: slots of placeholders are excluded

@@ -87,6 +87,4 @@ class Partner:
         if rate is None:
             return 0
         with self.services.ledger("take_turns") as ledger:
-            return partners.take_turns(
-                ledger, self.connection, operations, rate=rate.operations, seconds=rate.seconds
-            )
+            return partners.take_turns(ledger, self.connection, operations, rate=rate.operations, seconds=rate.seconds)

@@ -121,12 +121,13 @@ class Records:
         line = Line(self.session, self.partner, self.perform)
         # What frees something at the partner first, and all of it, then what fills it.
         for part in _parts(planned.operations, kept):
-            if probe and part.num_rows:
-                line.ask([_operation(row) for row in part.slice(0, 1).to_pylist()])
+            ahead = 1 if probe and part.num_rows else 0
+            if ahead:
+                line.ask(_operations(part.slice(0, ahead)))
                 self.partner.answers()
-                part, probe = part.slice(1), False
-            for start in range(0, part.num_rows, self.session.batch):
-                line.ask([_operation(row) for row in part.slice(start, self.session.batch).to_pylist()])
+                probe = False
+            for start in range(ahead, part.num_rows, self.session.batch):
+                line.ask(_operations(part.slice(start, self.session.batch)))
             line.ask_those_who_wait()
         return line.pushed
 
@@ -139,7 +140,7 @@ class Records:
                 self._settle(intent, found)
 
     def _looked_for(self, intents: Sequence[Intent]) -> Iterator[tuple[Intent, Accepted | None]]:
-        """What the partner holds of each; a delete needs no look: while the record is acknowledged, the plan repeats it."""
+        """What the partner holds of each. A delete needs no look: the plan repeats it while its record is known."""
         asked = [(intent, _asked(intent)) for intent in intents if intent.kind != "delete"]
         # Two intents may be about one key: the partner is asked once.
         by_key = {operation.key: operation for _, operation in asked}
@@ -231,7 +232,8 @@ class Records:
 
 def _due_again(refusal: Refused) -> bool:
     """Whether a refused record is offered again as it is: after a quarter of an hour, then less and less often."""
-    return refusal.rests >= min(OFFERED_AGAIN * 2 ** min(refusal.attempts - 1, 16), OFFERED_AT_LAST)
+    doublings = min(refusal.attempts, 16) - 1
+    return refusal.rests >= min(OFFERED_AGAIN * (1 << doublings), OFFERED_AT_LAST)
 
 
 def expire(planned: PlannedRows, claim: Claim, services: Services) -> None:
@@ -263,6 +265,10 @@ def _parts(plan: Path, kept: Collection[str]) -> Iterator[pa.Table]:
     deletes = table.filter(is_delete)
     yield deletes.filter(pc.invert(pc.is_in(deletes["slot_id"], pa.array(kept, deletes["slot_id"].type))))
     yield table.filter(pc.invert(is_delete))
+
+
+def _operations(part: pa.Table) -> list[Operation]:
+    return [_operation(row) for row in part.to_pylist()]
 
 
 def _operation(row: dict[str, Any]) -> Operation:
