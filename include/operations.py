@@ -89,8 +89,9 @@ class Rate:
 class Held:
     """One record as it stands at the partner.
 
-    ``key``: ours, as it was given to the partner; for what is not ours, some key that no record of ours has. ``agrees``:
-    it is as the record that was asked about wants it. ``record``: what a delete of it needs, with its fields' names.
+    ``key``: ours, as it was given to the partner; for what is not ours, some key that no record of ours has.
+    ``agrees``: it is as the record that was asked about wants it. ``record``: what a delete of it needs, with its
+    fields' names.
     """
 
     key: str

@@ -228,7 +228,7 @@ def generations(connection: Connection, stream: str, keys: Collection[str]) -> d
         text("SELECT key, generation FROM row_generation WHERE stream = :stream AND key = ANY(:keys)"),
         {"stream": stream, "keys": list(keys)},
     )
-    return {key: generation for key, generation in rows}
+    return {row.key: row.generation for row in rows}
 
 
 def intend(connection: Connection, claim: Claim, intents: Sequence[Intent]) -> None:

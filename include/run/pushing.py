@@ -71,7 +71,8 @@ def plan_operations(
     """Work out what to ask of the partner, from what it acknowledged; nothing is asked or recorded.
 
     ``refresh``: ``all`` sends the unchanged records too. ``offer_refused``: also what it refused, what has not changed
-    since and is not due to be offered again. Acknowledged records that are no longer wanted and have left the run's window are not deleted.
+    since and is not due to be offered again. Acknowledged records that are no longer wanted and have left the run's
+    window are not deleted.
     """
     stream, wanted = decided.extracted.claim.stream, services.artifacts.path(decided.snapshot)
     operations = folder / "operations.parquet"
