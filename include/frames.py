@@ -6,10 +6,11 @@ All instants are UTC (``timestamp[us, UTC]``), all dates are ``date32``, all IDs
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
+    from datetime import date
 
     import pandas as pd
 
@@ -108,6 +109,13 @@ class Span:
     future_days: int = 0
     # `window`: what ended before this has left the window everywhere; it expires at the partner, it is not deleted.
     expired_before: datetime | None = None
+
+    @property
+    def instants(self) -> tuple[datetime, datetime] | None:
+        """Between which instants every department's window lies, at least; None where there is no window."""
+        if self.expired_before is None or self.last_day is None:
+            return None
+        return self.expired_before, datetime.combine(self.last_day + timedelta(days=1), time(), UTC)
 
     def days_of(self, group: object) -> tuple[date | None, date | None]:
         """The first and the last day that hold for departments of a pay group."""

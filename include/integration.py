@@ -65,9 +65,15 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """One operation per record, acknowledged one by one. ``refresh``: which records a clock run sends again."""
+    """One operation per record, acknowledged one by one.
+
+    ``refresh``: which records a run by the clock sends again; one that a change has woken sends the difference.
+    ``overwrites``: whatever the partner holds beside our records is ours to remove, so that a run by the clock asks it
+    first what that is.
+    """
 
     refresh: Literal["changed", "all"] = "changed"
+    overwrites: bool = False
 
 
 @dataclass(frozen=True, slots=True)

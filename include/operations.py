@@ -6,7 +6,7 @@ A destination that takes records, not files, implements :class:`RowDestination`;
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -69,9 +69,13 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """It may have happened or not: the answer was lost, or was one that leaves it open. ``said``: as of a refusal."""
+    """It may have happened or not: the answer was lost, or was one that leaves it open.
+
+    ``said``: as of a refusal. ``seconds``: the partner does not want to be asked again before.
+    """
 
     said: str = ""
+    seconds: float = 0.0
 
 
 Answer = Accepted | Refusal | Later | Unknown
@@ -134,8 +138,9 @@ class RowSession(Protocol):
         """
 
 
-class SurveyingSession(RowSession, Protocol):
-    """A session with a partner that can be asked what it holds."""
+@runtime_checkable
+class Surveying(Protocol):
+    """What a session can do besides, if its partner can be asked what it holds."""
 
     def survey(
         self, records: Mapping[str, Mapping[str, Any]], span: tuple[datetime, datetime] | None

@@ -27,6 +27,7 @@ from airflow.sdk import (
 
 from include import errors
 from include.cron import interval
+from include.integration import Rows
 from include.mappings.loader import feeds
 from include.settings import WAKING, default_time_zone, mappings_folder
 
@@ -103,6 +104,7 @@ def _build(integration: Integration, feed: FeedHead) -> None:
                 title="New baseline",
                 description="Send everything, as if nothing were known of what the partner holds.",
             ),
+            **_params_of_records(integration),
             "dry_run": Param(
                 default=False,
                 type="boolean",
@@ -131,6 +133,20 @@ def _build(integration: Integration, feed: FeedHead) -> None:
         auto_register=True,
     ):
         _four_steps(integration, feed.feed)
+
+
+def _params_of_records(integration: Integration) -> dict[str, Param]:
+    """What may be asked of a partner of records only."""
+    if not isinstance(integration.way, Rows):
+        return {}
+    return {
+        "reconcile": Param(
+            default=False,
+            type="boolean",
+            title="Reconcile",
+            description="Ask the partner first what it really holds, and mend what differs; where it can be asked.",
+        )
+    }
 
 
 def _schedule(integration: Integration, feed: FeedHead) -> BaseTimetable | Asset | None:
@@ -256,6 +272,7 @@ def _order() -> Order:
     return Order(
         resend=bool(context["params"].get("resend")),
         rebaseline=bool(context["params"].get("rebaseline")),
+        reconcile=bool(context["params"].get("reconcile")),
         dry_run=bool(context["params"].get("dry_run")),
         approve=context["params"].get("approve") or None,
         by=getattr(run, "triggering_user_name", None) or "",

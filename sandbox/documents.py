@@ -19,7 +19,8 @@ class Documents:
 
     def __init__(self, file: Path) -> None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._database = sqlite3.connect(file, isolation_level=None)
+        # Made in one thread and served in another, but never used by two.
+        self._database = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = OFF")  # the machine's end would lose it; the process's does not
         self._database.execute(

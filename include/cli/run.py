@@ -1,4 +1,4 @@
-"""`callboard run`, `resend`, `rebaseline`, `approve`: start a run on the platform, wait for it, print how it ended."""
+"""`callboard run`, `resend`, `rebaseline`, `reconcile`, `approve`: start a run on the platform, wait for it, print how it ended."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("run")(run_command)
     app.command("resend")(resend_command)
     app.command("rebaseline")(rebaseline_command)
+    app.command("reconcile")(reconcile_command)
     app.command("approve")(approve_command)
 
 
@@ -50,6 +51,11 @@ def resend_command(feed: Feed, wait: Wait = 900, as_json: AsJson = False) -> Non
 def rebaseline_command(feed: Feed, wait: Wait = 900, as_json: AsJson = False) -> None:
     """Send everything again, as if nothing were known of what the partner holds."""
     _run(feed, {"rebaseline": True}, wait, as_json=as_json)
+
+
+def reconcile_command(feed: Feed, wait: Wait = 900, as_json: AsJson = False) -> None:
+    """Ask the partner what it really holds, and mend what differs: for feeds that push records to one that can tell."""
+    _run(feed, {"reconcile": True}, wait, as_json=as_json)
 
 
 def approve_command(

@@ -81,7 +81,8 @@ class Refused:
 
 def acknowledged(connection: Connection, stream: str) -> Iterator[Acknowledged]:
     """Every record the partner is known to hold, ordered by the bytes of its key."""
-    rows = connection.execution_options(yield_per=5000).execute(
+    # Of the statement, not of the connection, whose later statements would all be read through a cursor.
+    rows = connection.execute(
         text(
             """
             SELECT key, slot_id, record_sha256, remote_id, record FROM row_ack
@@ -89,6 +90,7 @@ def acknowledged(connection: Connection, stream: str) -> Iterator[Acknowledged]:
             """
         ),
         {"stream": stream},
+        execution_options={"yield_per": 5000},
     )
     for row in rows:
         yield Acknowledged(*row)

@@ -16,7 +16,7 @@ class Order:
     """What a person asked of this run.
 
     ``resend``: the last delivery once more, byte for byte. ``rebaseline``: everything again, as if nothing were known
-    of what the partner holds. ``dry_run``: work out what would be sent, and send nothing. ``approve``: what of a held
+    of what the partner holds. ``reconcile``: ask the partner first what it really holds. ``dry_run``: work out what would be sent, and send nothing. ``approve``: what of a held
     delivery may be sent. ``by``: who asked, as the ledger keeps it. ``woken``: nobody asked, and no clock struck, but
     something changed in the store.
 
@@ -26,6 +26,7 @@ class Order:
 
     resend: bool = False
     rebaseline: bool = False
+    reconcile: bool = False
     dry_run: bool = False
     approve: Scope | None = None
     by: str = ""
@@ -39,7 +40,8 @@ class Order:
             )
 
     def __str__(self) -> str:
-        wishes = [name.replace("_", " ") for name in ("resend", "rebaseline", "dry_run") if getattr(self, name)]
+        kinds = ("resend", "rebaseline", "reconcile", "dry_run")
+        wishes = [name.replace("_", " ") for name in kinds if getattr(self, name)]
         if self.approve:
             wishes.append(f"approve {self.approve.replace('_', ' ')}")
         return ", ".join(wishes) or "a run"

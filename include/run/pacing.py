@@ -30,12 +30,16 @@ PATIENCE = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What became of the operations: accepted, refused, left open by the partner, put off because it asked for it."""
+    """What became of the operations: accepted, refused, left open by the partner, put off because it asked for it.
+
+    ``rest``: how many seconds it does not want to be asked about those that it left open.
+    """
 
     accepted: int = 0
     refused: int = 0
     unknown: int = 0
     parked: int = 0
+    rest: float = 0.0
 
     def __add__(self, other: Pushed) -> Pushed:
         return Pushed(
@@ -43,6 +47,7 @@ class Pushed:
             self.refused + other.refused,
             self.unknown + other.unknown,
             self.parked + other.parked,
+            max(self.rest, other.rest),
         )
 
 
@@ -79,6 +84,7 @@ class Line:
             accepted=sum(isinstance(answer, Accepted) for answer in outcomes),
             refused=sum(isinstance(answer, Refusal) for answer in outcomes),
             unknown=sum(isinstance(answer, Unknown) for answer in outcomes),
+            rest=max((answer.seconds for answer in outcomes if isinstance(answer, Unknown)), default=0.0),
         )
         self._unanswered = self._unanswered + 1 if all(isinstance(answer, Unknown) for answer in outcomes) else 0
         if self._unanswered >= BREAKS_AFTER:

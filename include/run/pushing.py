@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from include.run.pacing import Pushed
     from include.run.partner import Partner
     from include.run.services import Services
+    from include.run.surveying import Found
 
 _IDENTITY = ("key", "slot_id", "operation", "record_sha256", "remote_id")
 
@@ -67,19 +68,20 @@ def plan_operations(
     *,
     refresh: Literal["changed", "all"] = "changed",
     offer_refused: bool = False,
+    found: Found | None = None,
 ) -> PlannedRows:
     """Work out what to ask of the partner, from what it acknowledged; nothing is asked or recorded.
 
     ``refresh``: ``all`` sends the unchanged records too. ``offer_refused``: also what it refused, what has not changed
     since and is not due to be offered again. Acknowledged records that are no longer wanted and have left the run's
-    window are not deleted.
+    window are not deleted. ``found``: what a survey saw at the partner, in place of what the ledger knows.
     """
     stream, wanted = decided.extracted.claim.stream, services.artifacts.path(decided.snapshot)
     operations = folder / "operations.parquet"
     with services.ledger_reading() as connection:
         refused = {each.key: each.record_sha256 for each in rows.refusals(connection, stream) if not _due_again(each)}
     plan = plan_rows(
-        _acknowledged(stream, wanted, services, folder),
+        acknowledged_file(stream, wanted, services, folder, found),
         wanted,
         operations,
         refresh=refresh,
@@ -248,7 +250,7 @@ def standing_of_rows(decided: Decided, services: Services, folder: Path, *, reas
     """How the slots of a run stand with a partner that takes records: those with an open operation are pending."""
     plan = folder / "pending.parquet"
     stream, wanted = decided.extracted.claim.stream, services.artifacts.path(decided.snapshot)
-    held = _acknowledged(stream, wanted, services, folder)
+    held = acknowledged_file(stream, wanted, services, folder)
     plan_rows(held, wanted, plan, expired_before=decided.extracted.span.expired_before)
     with services.ledger_reading() as connection:
         refused = {refusal.slot_id for refusal in rows.refusals(connection, stream)}
@@ -291,15 +293,17 @@ def _asked(intent: Intent) -> Operation:
     return Operation(intent.kind, intent.key, intent.slot_id, UNKNOWN, intent.remote_id, intent.record)
 
 
-def _acknowledged(stream: str, wanted: Path, services: Services, folder: Path) -> Path:
+def acknowledged_file(stream: str, wanted: Path, services: Services, folder: Path, found: Found | None = None) -> Path:
     """What the partner acknowledged, with the fields that the snapshot has: all that a delete can need."""
     import pyarrow.parquet as pq
 
     file = folder / "acknowledged.parquet"
     with services.ledger_reading() as connection:
-        records = (
-            (record.key, record.slot_id, record.record_sha256, record.remote_id, record.record)
-            for record in rows.acknowledged(connection, stream)
+        known = rows.acknowledged(connection, stream)
+        records = known if found is None else found.corrected(known)
+        write_acknowledged(
+            ((each.key, each.slot_id, each.record_sha256, each.remote_id, each.record) for each in records),
+            file,
+            pq.read_schema(wanted).names,
         )
-        write_acknowledged(records, file, pq.read_schema(wanted).names)
     return file
