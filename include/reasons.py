@@ -211,9 +211,9 @@ _ALL = (
     Reason(
         "parked",
         "pending",
-        "The partner could not take this record several times; it is tried again later.",
-        "Look at the partner's answer in the feed's deliveries and mend what it names.",
-        ANALYST,
+        "The partner asked to be left alone for a while: it takes only so much in a given time.",
+        "Nothing to do: it is sent as soon as the partner takes more. If it lasts, ask the partner for a higher limit.",
+        NOBODY,
     ),
     Reason(
         "refused",

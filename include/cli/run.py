@@ -1,4 +1,4 @@
-"""`callboard run`, `resend`, `rebaseline`, `reconcile`, `approve`: start a run on the platform, wait for it, print how it ended."""
+"""`callboard run`, `resend`, `rebaseline`, `reconcile`, `approve`: start a run, wait for it, print how it ended."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -10,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.database import LEDGER_ROLE, SCHEDULE_ROLE
-from include.platform.access import AIRFLOW_USER, SFTP_USER
+from include.platform.access import AIRFLOW_USER
 from include.platform.leftovers import MARK
 from include.platform.ports import HOST
+from include.platform.sandbox_connections import sandbox_connections
 from include.settings import PROJECT_ROOT, default_time_zone, mappings_folder
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from include.platform.state import State
 
 DATABASE, AIRFLOW_DATABASE = "callboard", "airflow"
-PORT_NAMES = ("postgres", "sftp", "sftp_control", "mail", "mail_control")
+PORT_NAMES = ("postgres", "sftp", "sftp_control", "mail", "mail_control", "partners", "spok")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,13 @@ def platform_environment(plan: Plan, postgres_command: list[str]) -> dict[str, s
         "AIRFLOW__API__SECRET_KEY": secret.session_key,
         "AIRFLOW__API_AUTH__JWT_SECRET": secret.jwt_secret,
         "AIRFLOW__FAB__CONFIG_FILE": str(PROJECT_ROOT / "config" / "webserver_config.py"),
-        "AIRFLOW_CONN_CALLBOARD_SANDBOX_SFTP": _sftp_connection(plan),
+        "CALLBOARD_SANDBOX_PASSWORD": secret.sandbox_password,
+        **sandbox_connections(
+            plan.ports,
+            password=secret.sandbox_password,
+            sftp_key=state.keys / "sftp_client_key",
+            sftp_host_key=plan.sftp_host_key,
+        ),
         # Process titles must not be written over the environment: the platform's processes are found by it.
         "SPT_NOENV": "1",
         # Great Expectations neither draws progress bars into task logs nor reports itself to its makers.
@@ -109,6 +115,8 @@ def _supervisor_variables(plan: Plan, postgres_command: list[str]) -> dict[str, 
         "CALLBOARD_SFTP_CONTROL_PORT": str(plan.ports["sftp_control"]),
         "CALLBOARD_MAIL_PORT": str(plan.ports["mail"]),
         "CALLBOARD_MAIL_CONTROL_PORT": str(plan.ports["mail_control"]),
+        "CALLBOARD_PARTNERS_PORT": str(plan.ports["partners"]),
+        "CALLBOARD_SPOK_PORT": str(plan.ports["spok"]),
     }
 
 
@@ -127,15 +135,3 @@ def _mail_variables(plan: Plan) -> dict[str, str]:
         "CALLBOARD_SMTP_FROM": os.environ.get("CALLBOARD_SMTP_FROM") or "callboard@example.org",
         "CALLBOARD_ADMINISTRATORS": os.environ.get("CALLBOARD_ADMINISTRATORS") or "callboard.admins@example.org",
     }
-
-
-def _sftp_connection(plan: Plan) -> str:
-    return json.dumps(
-        {
-            "conn_type": "sftp",
-            "host": HOST,
-            "port": plan.ports["sftp"],
-            "login": SFTP_USER,
-            "extra": {"key_file": str(plan.state.keys / "sftp_client_key"), "host_keys": [plan.sftp_host_key]},
-        }
-    )

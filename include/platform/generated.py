@@ -25,6 +25,7 @@ class Generated:
     fernet_key: str
     jwt_secret: str
     session_key: str
+    sandbox_password: str
 
     def __repr__(self) -> str:
         return "Generated(...)"

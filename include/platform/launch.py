@@ -18,6 +18,7 @@ from include.platform.airflow_database import create_airflow_database
 from include.platform.feeds import configured_feeds
 from include.platform.generated import key_pair, load_or_generate
 from include.platform.postgres import EmbeddedPostgres
+from include.platform.sandbox_connections import sandbox_places
 from include.platform.supervision import Supervision
 from include.settings import PROJECT_ROOT, mappings_folder, wakes
 
@@ -267,16 +268,7 @@ class Platform:
                 "key_file": str(self._state.keys / "sftp_client_key"),
                 "known_hosts": str(known_hosts),
             },
-            sandbox={
-                "sftp": {
-                    "url": f"sftp://{ports.HOST}:{sftp_port}",
-                    "control": f"http://{ports.HOST}:{plan.ports['sftp_control']}",
-                },
-                "mail": {
-                    "url": f"smtp://{ports.HOST}:{plan.ports['mail']}",
-                    "control": f"http://{ports.HOST}:{plan.ports['mail_control']}",
-                },
-            },
+            sandbox=sandbox_places(plan.ports),
         )
 
 

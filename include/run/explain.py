@@ -16,6 +16,7 @@ from include.errors import UnknownName
 from include.ledger import result_files, rows, runs
 from include.mappings.frozen import thaw
 from include.mappings.schemas import schema_for
+from include.reasons import REASONS
 from include.run.account import read_standing
 from include.run.decisions import DaysRead, Decided, read_decisions
 from include.run.details import Subject, days_of, departments_of, detail_of, moment
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from include.ledger.records import Run
+    from include.ledger.rows import Refused
     from include.mappings.schema import FeedMapping
     from include.run.decisions import Decision
     from include.run.explanation import Outcome
@@ -163,7 +165,11 @@ class _Explainer:
             return self._unended(decision.slot_id)
         if pending is None:
             return self._explanation(decision.slot_id, "delivered", None, [decision.detail, answer], decision.also)
-        return self._explanation(decision.slot_id, "pending", pending, [answer or self.run.error])
+        about = self._explanation(decision.slot_id, "pending", pending, [answer or self.run.error])
+        kinds = {refusal.slot_id: refusal.kind for refusal in self._refusals}
+        kind = kinds.get(decision.slot_id) if pending == "refused" else None
+        # A partner of records says what is wrong: then whoever can mend that is named.
+        return about if kind is None else replace(about, fix=REASONS[kind].fix, owner=REASONS[kind].owner)
 
     def _unended(self, slot_id: str) -> Explanation:
         """An included slot of a run that did not come to count what its partner holds, or has not yet."""
@@ -239,14 +245,15 @@ class _Explainer:
     def _mapping_news(self) -> tuple[str | None, str | None]:
         return mapping_news(self.services, self.run)
 
+    @cached_property
+    def _refusals(self) -> list[Refused]:
+        with self.services.ledger_reading() as connection:
+            return rows.refusals(connection, self.run.stream)
+
     def _answers(self, pending: Collection[str]) -> dict[str, str]:
         """What the partner answered about slots that it refused: its reason, how often, since when."""
-        if not pending:
-            return {}
-        with self.services.ledger_reading() as connection:
-            refused = rows.refusals(connection, self.run.stream)
         told: dict[str, list[str]] = {}
-        for refusal in refused:
+        for refusal in self._refusals if pending else ():
             if refusal.slot_id in pending:
                 since = f"refused {refusal.attempts} time(s) since {moment(refusal.first_at)}"
                 told.setdefault(refusal.slot_id, []).append(f"The partner's answer: {refusal.reason} ({since}).")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from include import errors
 from include.alerts.rows import DELIVERED, kept, read_back
-from include.ledger import incidents, runs
+from include.ledger import incidents, rows, runs
 from include.run.frozen import frozen_mapping
 from include.run.handed import InboundFile
 from include.run.rejected import count_soon, slots_to_mend
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 ID_REASONS = frozenset({"id_missing", "id_malformed", "id_duplicate", "id_unknown", "coid_mismatch"})
 _BY_ROWS: tuple[IncidentClass, ...] = ("id_matching", "mapping")
 _BY_ENDING: tuple[IncidentClass, ...] = ("connection", "held", "failed", "stale")
-_REFUSED = frozenset({"refused", "parked"})
 #: New slots that are due soon are told again before the next daily mail, but not more often than this.
 _SOONER = timedelta(hours=1)
 #: A failed run counts its slots after it has written down that it failed; its mail waits for the numbers so long.
@@ -98,7 +97,7 @@ class Judged:
             if kind not in self.rows:
                 incidents.close(connection, self.feed, [kind])
                 continue
-            rows, slots = self.rows[kind]
+            stored, slots = self.rows[kind]
             missing = sum(slot.standing != DELIVERED for slot in slots)
             facts = {
                 "what": "rows" if missing else "reported",
@@ -106,7 +105,9 @@ class Judged:
                 "judged": self.fingerprint,
                 "id_field": self.id_field,
             }
-            incident, _ = incidents.observe(connection, self.feed, kind, facts=facts, run_id=self.run_id, rows=rows)
+            incident, _ = incidents.observe(
+                connection, self.feed, kind, facts=facts, run_id=self.run_id, rows=stored
+            )
             if kind in self.grown:
                 incidents.hurry(connection, incident, pause=_SOONER)
 
@@ -143,7 +144,7 @@ def judge(decided: Decided, standing: Standing, services: Services) -> Judged:
     if isinstance(decided.extracted.content, InboundFile):  # what is wrong with its rows, its report says
         quiet = not decided.extracted.inbound.name
         return Judged(feed, claim.run_id, decided.snapshot, rows={}, is_quiet=quiet)
-    refused = {slot_id: reason for slot_id, reason in standing.pending.items() if reason in _REFUSED}
+    refused = _refused(decided, standing, services)
     fingerprint = _fingerprint(decided.decisions or decided.snapshot, refused)
     with services.ledger_reading() as connection:
         known = {each.kind: each for each in incidents.open_incidents(connection, feed) if each.kind in _BY_ROWS}
@@ -157,9 +158,9 @@ def judge(decided: Decided, standing: Standing, services: Services) -> Judged:
         feed,
         claim.run_id,
         fingerprint,
-        rows={kind: (services.artifacts.put_bytes(kept(rows)).sha256, tuple(rows)) for kind, rows in found.items()},
+        rows={kind: (services.artifacts.put_bytes(kept(each)).sha256, tuple(each)) for kind, each in found.items()},
         grown=frozenset(
-            kind for kind, rows in found.items() if kind in known and _has_grown(known[kind], rows, decided, services)
+            kind for kind, each in found.items() if kind in known and _has_grown(known[kind], each, decided, services)
         ),
         id_field=frozen_mapping(decided.extracted, services).personnel_id if found else "",
     )
@@ -226,6 +227,17 @@ def _trouble(error: BaseException | None) -> tuple[IncidentClass, dict[str, Any]
 
 def _overtaken(connection: Connection, claim: Claim) -> bool:
     return runs.successor(connection, claim.stream, claim.run_id) is not None
+
+
+def _refused(decided: Decided, standing: Standing, services: Services) -> dict[str, str]:
+    """What the partner refused, by slot: what must be mended where it says so, else that it was refused."""
+    slots = {slot_id for slot_id, reason in standing.pending.items() if reason == "refused"}
+    if not slots:
+        return {}
+    with services.ledger_reading() as connection:
+        refusals = rows.refusals(connection, decided.extracted.claim.stream)
+    kinds = {refusal.slot_id: refusal.kind for refusal in refusals}
+    return {slot_id: kinds.get(slot_id) or "refused" for slot_id in slots}
 
 
 def _fingerprint(decisions: str, refused: Mapping[str, str]) -> str:

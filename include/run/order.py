@@ -16,9 +16,9 @@ class Order:
     """What a person asked of this run.
 
     ``resend``: the last delivery once more, byte for byte. ``rebaseline``: everything again, as if nothing were known
-    of what the partner holds. ``reconcile``: ask the partner first what it really holds. ``dry_run``: work out what would be sent, and send nothing. ``approve``: what of a held
-    delivery may be sent. ``by``: who asked, as the ledger keeps it. ``woken``: nobody asked, and no clock struck, but
-    something changed in the store.
+    of what the partner holds. ``reconcile``: ask the partner first what it really holds. ``dry_run``: work out what
+    would be sent, and send nothing. ``approve``: what of a held delivery may be sent. ``by``: who asked, as the ledger
+    keeps it. ``woken``: nobody asked, and no clock struck, but something changed in the store.
 
     Raises:
         ConfigurationError: at construction, for wishes that exclude each other.

@@ -123,7 +123,7 @@ class RecordWay(OneTry):
                 f"Feed {self.mapping.feed}: this partner cannot be asked what it holds.",
                 next_step=f"`./callboard rebaseline {self.mapping.feed}` sends every record again",
             )
-        return survey(session, self.decided, self.services, self.folder)
+        return survey(session, self.decided, self.services)
 
     @property
     def _surveys(self) -> bool:

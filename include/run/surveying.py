@@ -17,7 +17,6 @@ from include.ledger.rows import UNKNOWN, Acknowledged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from include.ledger.records import Claim
     from include.operations import Held, Surveying
@@ -55,7 +54,7 @@ def _seen(known: Acknowledged | None, held: Held) -> Acknowledged:
     return replace(known, record_sha256=sha256, remote_id=held.remote_id)
 
 
-def survey(session: Surveying, decided: Decided, services: Services, folder: Path) -> Found:
+def survey(session: Surveying, decided: Decided, services: Services) -> Found:
     """Ask the partner about everything that it should hold, or acknowledged."""
     import pyarrow.parquet as pq
 

@@ -36,7 +36,7 @@ with open({log!r}, "a") as log:
     log.write(os.environ["SUPERVISOR_PROCESS_NAME"] + " started\\n")
 time.sleep(300)
 """
-AT_ONCE = ("postgres", "sandbox-mail", "sandbox-sftp")
+AT_ONCE = ("postgres", "sandbox-mail", "sandbox-partners", "sandbox-sftp")
 ON_DEMAND = (
     "mailer",
     "api-server",
@@ -114,8 +114,8 @@ def test_stop_order_lets_tasks_report_and_the_database_go_last(
     assert ended[:2] == ["watch SIGTERM", "waker SIGTERM"]
     assert sorted(ended[2:5]) == ["dag-processor SIGTERM", "scheduler SIGTERM", "triggerer SIGTERM"]
     assert ended[5:7] == ["api-server SIGTERM", "mailer SIGTERM"]
-    assert sorted(ended[7:9]) == ["sandbox-mail SIGTERM", "sandbox-sftp SIGTERM"]
-    assert ended[9:] == ["postgres SIGINT"]
+    assert sorted(ended[7:10]) == [f"sandbox-{name} SIGTERM" for name in ("mail", "partners", "sftp")]
+    assert ended[10:] == ["postgres SIGINT"]
     assert platform_processes(str(state.var)) == []
     assert supervision.states() == {}
 

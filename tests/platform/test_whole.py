@@ -139,9 +139,9 @@ def test_access_is_for_this_account_alone_and_has_what_outside_checks_read(platf
     assert set(access) == {"airflow", "schedule_dsn", "ledger_dsn", "sftp", "sandbox"}
     assert set(access["airflow"]) == {"url", "user", "password"}
     assert set(access["sftp"]) == {"host", "port", "user", "key_file", "known_hosts"}
+    partners = ("perfectserve", "spok", "amtelco", "voalte", "vocera", "epic_secure_chat")
     assert {name: set(parts) for name, parts in access["sandbox"].items()} == {
-        "sftp": {"url", "control"},
-        "mail": {"url", "control"},
+        name: {"url", "control"} for name in ("sftp", "mail", "graph", "tigerconnect", *partners)
     }
 
 

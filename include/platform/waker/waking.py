@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.errors import ConfigurationError
-from include.ledger import runs, wake_mark
+from include.ledger import partners, runs, wake_mark
 from include.ledger.wake_mark import Mark
 from include.platform.airflow_api import AirflowLacks, AirflowSilent
 from include.platform.waker.edits import Edits
@@ -46,7 +46,7 @@ class Waking:
         self._edits = Edits(services.settings.mappings)
 
     def look(self) -> Woken:
-        """Wake whoever is concerned by what was committed, or edited, since the last look.
+        """Wake whoever is concerned by what was committed, or edited, since the last look, or by a partner's patience.
 
         A feed without a mark (its first look, another database) is woken if it ever ran, or runs now: whatever changed
         is in its next run then. One that never ran has its first run before it.
@@ -65,12 +65,15 @@ class Waking:
         )
         with self._services.ledger_reading() as connection:
             begun = set(runs.known_feeds(connection))  # after the look: who begins later reads what it saw
+            free = partners.free_again(connection)
+        unparked = {feed for feed, mapping in mappings.items() if mapping.destination.connection in free}
         edited = {feed for feed in mappings.keys() & marks if mappings[feed].version != marks[feed].mapping_version}
-        due = found.concerned | edited | (begun & (mappings.keys() - marks.keys()))
+        due = found.concerned | edited | unparked | (begun & (mappings.keys() - marks.keys()))
         woken, refusal = self._wake(due, assets)
         if found.changes or edited or mappings.keys() - marks.keys():
             done = {feed: Mark(found.seen, mapping.version) for feed, mapping in mappings.items()}
             self._move({feed: mark for feed, mark in done.items() if feed not in due or feed in woken})
+        self._told(free, {mappings[feed].destination.connection for feed in unparked - woken})
         if woken:
             _log.info("Woken: %s (%d changes).", ", ".join(sorted(woken)), found.changes)
         if refusal is not None:
@@ -109,6 +112,13 @@ class Waking:
             else:
                 woken.add(feed)
         return woken, refusal
+
+    def _told(self, free: Collection[str], still_asleep: Collection[str]) -> None:
+        """Partners that take more again need not be told of twice."""
+        told = set(free) - set(still_asleep)
+        if told:
+            with self._services.ledger("unpark") as connection:
+                partners.forget_parked(connection, told)
 
     def _move(self, marks: Mapping[str, Mark]) -> None:
         if marks:
