@@ -248,7 +248,8 @@ class MappingSchema:
 
     ``side_keys``: columns of a side table that no two of its rows may share. ``parts``: the files of a delivery, where
     they are more than the one that ``destination.file_name`` and ``layout`` describe; ``layout_settings`` names the
-    settings that say how they look.
+    settings that say how they look. ``destination_settings``: settings that say how a partner of records is asked; they
+    change no record.
     """
 
     slug: str
@@ -284,6 +285,7 @@ class MappingSchema:
     unique_file_names: bool = False  # every file must have a name of its own: `{seq}` must stand in it
     parts: Callable[[FeedMapping], Iterable[FilePart]] | None = None
     layout_settings: tuple[str, ...] = ()
+    destination_settings: tuple[str, ...] = ()
     check: Callable[[FeedMapping], Iterable[tuple[KeyPath, str]]] | None = None
     advise: Callable[[FeedMapping], Iterable[str]] | None = None
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from include.operations import Accepted
+from include.operations import Accepted, Held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,8 +23,15 @@ class Accepting:
     batch: int = 100
 
     @contextmanager
-    def session(self, connection: Any, settings: Any) -> Iterator[Accepting]:
+    def session(self, connection: Any, mapping: Any) -> Iterator[Accepting]:
         yield self
+
+    @property
+    def rate(self) -> None:
+        """It is never too much."""
+
+    def scope(self, operation: Operation) -> str:
+        return ""
 
     def perform(self, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Accepted]]:
         for operation in operations:
@@ -34,5 +41,10 @@ class Accepting:
             (self.held.discard if operation.kind == "delete" else self.held.add)(operation.key)
             yield operation, Accepted(f"remote {operation.key}")
 
-    def find(self, operation: Operation) -> Accepted | None:
-        return Accepted(f"remote {operation.key}") if operation.key in self.held else None
+    def find(self, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Accepted | None]]:
+        for operation in operations:
+            yield operation, Accepted(f"remote {operation.key}") if operation.key in self.held else None
+
+    def survey(self, records: Any, span: Any) -> Iterator[Held]:
+        for key in self.held:
+            yield Held(key, slot_id=key.rpartition("|")[2], remote_id=f"remote {key}", agrees=True, record={})

@@ -53,6 +53,7 @@ class MappingCases:
     required field (without a row where none is required), ABSENT without a row, SHORT complete and valid on 7 and 8
     March 2026 only. ``hospital_yaml``: what their YAML says beside the IDs. ``own_reasons``: assignments that only this
     integration rejects, and why. ``files``: tables that the feed needs beside that of assignments, by name.
+    ``left_out``: cells (column, value) that leave the slot out, and for which reason.
     """
 
     row: dict[str, str] = field(default_factory=dict)
@@ -62,6 +63,7 @@ class MappingCases:
     hospital_yaml: str = ""
     own_reasons: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    left_out: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 @cache

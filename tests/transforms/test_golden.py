@@ -1,17 +1,19 @@
 """Golden pairs: small inputs that a person can read, and the exact bytes and decisions that must come out.
 
 A case is a folder ``tests/golden/<slug>/<case>/`` with ``slots.csv people.csv assignments.csv``, the feed's own mapping
-files, and the answers ``expected.csv`` (the file that the partner gets; a second one is ``expected.2.csv``) and
-``decisions.csv``. Its mapping says at its top what it is about. ``make golden`` writes the answers anew: read the
+files, and the answers ``expected.csv`` (the file that the partner gets; a second one is ``expected.2.csv``; for a
+partner of records ``expected.jsonl``, one record in each line) and ``decisions.csv``. Its mapping says at its top what it is about. ``make golden`` writes the answers anew: read the
 difference before you commit it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
 import pytest
 
 from include.expectations.runner import verdict
@@ -58,7 +60,8 @@ def rendered(result: Transformed, mapping: FeedMapping, folder: Path) -> dict[st
         delta = folder / "delta.parquet"
         diff(None, records, delta)
         records = next((file for _, file in change_files(delta, mapping.settings, "", folder)), delta)
-    assert mapping.layout is not None
+    if mapping.layout is None:
+        return {"expected.jsonl": listed(records)}
     files = {}
     parts = (
         [
@@ -72,6 +75,15 @@ def rendered(result: Transformed, mapping: FeedMapping, folder: Path) -> dict[st
         render_csv(of_part, fields, layout, file)
         files["expected.csv" if number == 1 else f"expected.{number}.csv"] = file.read_bytes()
     return files
+
+
+def listed(snapshot: Path) -> bytes:
+    """The records themselves, where no layout makes a file of them; instants are UTC."""
+    lines = []
+    for record in pq.read_table(snapshot).to_pylist():
+        instants = {name: f"{record[name]:%Y-%m-%dT%H:%M:%SZ}" for name in ("start_utc", "stop_utc")}
+        lines.append(json.dumps(record | instants, ensure_ascii=False) + "\n")
+    return "".join(lines).encode()
 
 
 def decided(result: Transformed) -> bytes:

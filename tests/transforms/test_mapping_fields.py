@@ -58,6 +58,14 @@ def test_a_field_changes_its_cells_and_no_others(slug: str, case: FieldCase, tmp
     assert difference(record(unchanged(tmp_path, slug), case.person), record(after, case.person)) == case.cells
 
 
+@pytest.mark.parametrize(("slug", "cell"), [(slug, cell) for slug in SLUGS for cell in mapping_cases(slug).left_out])
+def test_a_field_can_leave_a_slot_out(slug: str, cell: tuple[str, str], tmp_path: Path) -> None:
+    cases = mapping_cases(slug)
+    assert len(transformed(unchanged(tmp_path, slug)).records) == 1
+    result = transformed(loaded(tmp_path / "after", slug, cases.row | dict([cell])))
+    assert result.decisions["reason"].tolist() == [cases.left_out[cell]]
+
+
 @pytest.mark.parametrize(("slug", "case"), [(slug, case) for slug in SLUGS for case in mapping_cases(slug).settings])
 def test_a_setting_changes_its_cells_and_no_others(slug: str, case: SettingCase, tmp_path: Path) -> None:
     row = mapping_cases(slug).row | case.row
@@ -74,8 +82,9 @@ def test_every_column_and_every_setting_has_a_case_in_which_it_changes_something
     schema, cases = schema_for(slug), mapping_cases(slug)
     columns = set(schema.table.model_fields) - set(AssignmentRow.model_fields) if schema.table else set()
     assert set(cases.row) == columns
-    assert {case.field for case in cases.fields if case.cells} == columns
+    assert {case.field for case in cases.fields if case.cells} | {column for column, _ in cases.left_out} == columns
     settings = (set(schema.settings.model_fields) | set(schema.side_tables)) - set(schema.layout_settings)
+    settings -= set(schema.destination_settings)  # tests/destinations tries these
     destination = declared(slug).destination
     if isinstance(destination, Sftp) and destination.companion:
         settings.remove(destination.companion.name_setting)  # tests/delivery/test_backup.py

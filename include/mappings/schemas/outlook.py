@@ -49,6 +49,7 @@ SCHEMA = MappingSchema(
     table=OutlookRow,
     required=("send_to_outlook",),
     settings=OutlookSettings,
+    destination_settings=("lanes",),
     missing_id="opted_out",
     delivers_placeholders=False,
     records_to=lambda _: "callboard_sandbox_graph",
