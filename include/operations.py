@@ -60,7 +60,7 @@ class Refusal:
 class Later:
     """The partner did not do it, and wants to be asked again after so many seconds, not before.
 
-    ``whole``: it wants to be left alone altogether, not only for what has the operation's scope.
+    ``whole``: it wants to be left alone altogether, not only for records with the same value of the scope's field.
     """
 
     seconds: float
@@ -122,8 +122,9 @@ class RowSession(Protocol):
     def rate(self) -> Rate | None:
         """How many it takes in what time; None: as fast as it answers."""
 
-    def scope(self, operation: Operation) -> str:
-        """Whatever has the same scope is throttled together, such as all records of a mailbox."""
+    @property
+    def scope_field(self) -> str | None:
+        """The record's field whose values the partner throttles one by one, such as the mailbox; None: all together."""
 
     def perform(self, operations: Sequence[Operation]) -> Iterable[tuple[Operation, Answer]]:
         """Do up to ``batch`` operations, no two on one key, and answer for each, in any order, as soon as it is known.

@@ -4,12 +4,13 @@
 ``POST /_faults`` replaces the list of faults: ``[{"match": <regex on "METHOD /path">, "times": 1, ...}]`` with one of
 ``status`` (answer this instead of doing it; with ``after_commit`` after doing it; ``retry_after_s`` tells when to come
 again), ``drop_after_commit`` (do it, then hang up instead of answering), and/or ``delay_s`` (wait first). A fault is
-spent after ``times`` requests.
+spent after ``times`` requests; with ``share`` (0 to 1) it meets only so many of those that match, by dice.
 """
 
 from __future__ import annotations
 
 import json
+import random
 import re
 import threading
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class Fault:
     times: int = 1
     after_commit: bool = False
     retry_after_s: float | None = None
+    share: float = 1.0
 
 
 class Faults:
@@ -40,6 +42,7 @@ class Faults:
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         self._requests: list[str] = []
+        self._dice = random.Random(1)  # noqa: S311 - the same misfortunes in every run
 
     def replace(self, listed: list[dict[str, Any]]) -> None:
         """Put these faults in force instead of all others. Raises ValueError for what is no fault."""
@@ -55,7 +58,7 @@ class Faults:
         with self._lock:
             self._requests.append(request)
             for fault in self._faults:
-                if fault.times > 0 and fault.match.search(request):
+                if fault.times > 0 and fault.match.search(request) and self._dice.random() < fault.share:
                     fault.times -= 1
                     return fault
         return None

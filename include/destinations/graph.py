@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: What Graph takes in one `$batch` request.
 PARTS = 20
+#: How many requests a lane sends, one after the other, before their answers are written down together.
+_IN_A_ROW = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +56,18 @@ class GraphSession:
 
     @property
     def batch(self) -> int:
-        """As many as the lanes take at once."""
-        return PARTS * self.lanes
+        """A few requests for each lane, so that none waits for the others' answers."""
+        return PARTS * self.lanes * _IN_A_ROW
 
     @property
     def rate(self) -> Rate | None:
         """Graph says itself when it is too much, mailbox by mailbox."""
         return None
 
-    def scope(self, operation: Operation) -> str:
+    @property
+    def scope_field(self) -> str | None:
         """Mailboxes are throttled one by one."""
-        return str(operation.record["mailbox"]).lower()
+        return "mailbox"
 
     def perform(self, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Answer]]:
         """Do them; an event that somebody deleted is created anew instead of being updated."""
@@ -145,7 +148,7 @@ class GraphSession:
         """Ask for all of them, lane beside lane; the answers come as they are known."""
         if not operations:
             return
-        lanes = _lanes(operations, self.scope, self.lanes)
+        lanes = _lanes(operations, self.lanes)
         with ThreadPoolExecutor(len(lanes)) as pool:
             under_way = [pool.submit(self._in_lane, lane, part_of) for lane in lanes]
             failure: BaseException | None = None
@@ -170,16 +173,14 @@ class GraphSession:
         return answers, None
 
 
-def _lanes(
-    operations: Sequence[Operation], scope: Callable[[Operation], str], lanes: int
-) -> list[list[Sequence[Operation]]]:
+def _lanes(operations: Sequence[Operation], lanes: int) -> list[list[Sequence[Operation]]]:
     """Deal the operations into lanes of requests, each mailbox into one lane, the lanes about equally long.
 
     Within a lane the mailboxes take turns, so that a request asks as many of them as it can.
     """
     by_mailbox: dict[str, list[Operation]] = {}
     for operation in operations:
-        by_mailbox.setdefault(scope(operation), []).append(operation)
+        by_mailbox.setdefault(str(operation.record["mailbox"]).lower(), []).append(operation)
     dealt: list[list[list[Operation]]] = [[] for _ in range(min(lanes, len(by_mailbox)))]
     for mailbox in sorted(by_mailbox.values(), key=len, reverse=True):
         min(dealt, key=lambda lane: sum(map(len, lane))).append(mailbox)

@@ -11,7 +11,7 @@ stands beside those of the newer run, whose answers do not settle it.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -110,54 +110,53 @@ def find(connection: Connection, stream: str, key: str) -> Acknowledged | None:
     return Acknowledged(*row) if row else None
 
 
-def acknowledge(connection: Connection, claim: Claim, record: Acknowledged) -> None:
-    """The partner holds this record now; an earlier refusal of its key is over.
+def acknowledge(connection: Connection, claim: Claim, *records: Acknowledged) -> None:
+    """The partner holds these records now; an earlier refusal of their keys is over.
 
     Raises:
         FencedOut: a newer run has claimed the stream.
     """
     hold(connection, claim)
+    if not records:
+        return
     connection.execute(
         text(
             """
-            INSERT INTO row_ack (stream, key, slot_id, record_sha256, remote_id, record, fence)
-            VALUES (:stream, :key, :slot_id, :record_sha256, :remote_id, CAST(:record AS jsonb), :fence)
+            INSERT INTO row_ack (stream, fence, key, slot_id, record_sha256, remote_id, record)
+            SELECT :stream, :fence, asked.* FROM jsonb_to_recordset(CAST(:records AS jsonb))
+                AS asked (key text, slot_id text, record_sha256 text, remote_id text, record jsonb)
             ON CONFLICT (stream, key) DO UPDATE
-            SET slot_id = :slot_id, record_sha256 = :record_sha256, remote_id = :remote_id,
-                record = CAST(:record AS jsonb), fence = :fence, acknowledged_at = now()
+            SET slot_id = excluded.slot_id, record_sha256 = excluded.record_sha256, remote_id = excluded.remote_id,
+                record = excluded.record, fence = excluded.fence, acknowledged_at = now()
             """
         ),
         {
             "stream": claim.stream,
-            "key": record.key,
-            "slot_id": record.slot_id,
-            "record_sha256": record.record_sha256,
-            "remote_id": record.remote_id,
-            "record": _json(record.record),
             "fence": claim.fence,
+            "records": _json([asdict(each) for each in records]),
         },
     )
-    _answered(connection, claim, record.key, refusal_too=True)
+    _answered(connection, claim, [record.key for record in records], refusal_too=True)
 
 
-def forget(connection: Connection, claim: Claim, key: str) -> None:
-    """The partner no longer holds this record; should it be added again, that is another record.
+def forget(connection: Connection, claim: Claim, *keys: str) -> None:
+    """The partner no longer holds these records; should one be added again, that is another record.
 
     Raises:
         FencedOut: a newer run has claimed the stream.
     """
     hold(connection, claim)
-    _drop(connection, claim, [key])
+    _drop(connection, claim, keys)
     connection.execute(
         text(
             """
-            INSERT INTO row_generation AS g (stream, key, generation) VALUES (:stream, :key, 1)
+            INSERT INTO row_generation AS g (stream, key, generation) SELECT :stream, unnest(CAST(:keys AS text[])), 1
             ON CONFLICT (stream, key) DO UPDATE SET generation = g.generation + 1, changed_at = now()
             """
         ),
-        {"stream": claim.stream, "key": key},
+        {"stream": claim.stream, "keys": list(keys)},
     )
-    _answered(connection, claim, key, refusal_too=True)
+    _answered(connection, claim, keys, refusal_too=True)
 
 
 def expire(connection: Connection, claim: Claim, keys: Collection[str]) -> None:
@@ -210,7 +209,7 @@ def refuse(
             "kind": kind,
         },
     )
-    _answered(connection, claim, key, refusal_too=False)
+    _answered(connection, claim, [key], refusal_too=False)
 
 
 def postpone(connection: Connection, claim: Claim, keys: Collection[str]) -> None:
@@ -220,8 +219,7 @@ def postpone(connection: Connection, claim: Claim, keys: Collection[str]) -> Non
         FencedOut: a newer run has claimed the stream.
     """
     hold(connection, claim)
-    for key in keys:
-        _answered(connection, claim, key, refusal_too=False)
+    _answered(connection, claim, keys, refusal_too=False)
 
 
 def generations(connection: Connection, stream: str, keys: Collection[str]) -> dict[str, int]:
@@ -254,8 +252,7 @@ def doubt(connection: Connection, claim: Claim, intents: Sequence[Intent]) -> No
     connection.execute(
         text("SELECT FROM stream WHERE stream = :stream FOR UPDATE"), {"stream": claim.stream}
     ).one_or_none()
-    for intent in intents:
-        _answered(connection, claim, intent.key, refusal_too=False)
+    _answered(connection, claim, [intent.key for intent in intents], refusal_too=False)
     _note(connection, claim, intents)
 
 
@@ -318,23 +315,17 @@ def _note(connection: Connection, claim: Claim, intents: Sequence[Intent]) -> No
     connection.execute(
         text(
             """
-            INSERT INTO row_intent (stream, key, kind, slot_id, remote_id, record, fence, attempt)
-            VALUES (:stream, :key, :kind, :slot_id, :remote_id, CAST(:record AS jsonb), :fence, :attempt)
+            INSERT INTO row_intent (stream, fence, attempt, key, kind, slot_id, remote_id, record)
+            SELECT :stream, :fence, :attempt, asked.* FROM jsonb_to_recordset(CAST(:intents AS jsonb))
+                AS asked (key text, kind text, slot_id text, remote_id text, record jsonb)
             """
         ),
-        [
-            {
-                "stream": claim.stream,
-                "key": intent.key,
-                "kind": intent.kind,
-                "slot_id": intent.slot_id,
-                "remote_id": intent.remote_id,
-                "record": _json(intent.record),
-                "fence": claim.fence,
-                "attempt": claim.attempt,
-            }
-            for intent in intents
-        ],
+        {
+            "stream": claim.stream,
+            "fence": claim.fence,
+            "attempt": claim.attempt,
+            "intents": _json([asdict(each) for each in intents]),
+        },
     )
     _doubtful(connection, claim, intents)
 
@@ -354,16 +345,15 @@ def _drop(connection: Connection, claim: Claim, keys: Collection[str]) -> None:
     )
 
 
-def _answered(connection: Connection, claim: Claim, key: str, *, refusal_too: bool) -> None:
-    """What this try asked about a record is answered; what others asked is theirs."""
-    values = {"stream": claim.stream, "key": key, "fence": claim.fence, "attempt": claim.attempt}
-    connection.execute(
-        text("DELETE FROM row_intent WHERE stream = :stream AND key = :key AND fence = :fence AND attempt = :attempt"),
-        values,
-    )
+def _answered(connection: Connection, claim: Claim, keys: Collection[str], *, refusal_too: bool) -> None:
+    """What this try asked about these records is answered; what others asked is theirs."""
+    values = {"stream": claim.stream, "keys": list(keys), "fence": claim.fence, "attempt": claim.attempt}
+    mine = "stream = :stream AND key = ANY(:keys) AND fence = :fence AND attempt = :attempt"
+    connection.execute(text(f"DELETE FROM row_intent WHERE {mine}"), values)
     if refusal_too:
-        connection.execute(text("DELETE FROM refusal WHERE stream = :stream AND key = :key"), values)
+        connection.execute(text("DELETE FROM refusal WHERE stream = :stream AND key = ANY(:keys)"), values)
 
 
-def _json(record: Mapping[str, Any]) -> str:
-    return json.dumps(dict(record), default=str)
+def _json(rows: list[dict[str, Any]]) -> str:
+    """Many rows as one value: a statement with an array for each column takes several times as long."""
+    return json.dumps(rows, default=str)

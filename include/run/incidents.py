@@ -105,9 +105,7 @@ class Judged:
                 "judged": self.fingerprint,
                 "id_field": self.id_field,
             }
-            incident, _ = incidents.observe(
-                connection, self.feed, kind, facts=facts, run_id=self.run_id, rows=stored
-            )
+            incident, _ = incidents.observe(connection, self.feed, kind, facts=facts, run_id=self.run_id, rows=stored)
             if kind in self.grown:
                 incidents.hurry(connection, incident, pause=_SOONER)
 

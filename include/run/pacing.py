@@ -100,15 +100,20 @@ class Line:
             now = time.monotonic()
             ready = [operation for until, operation in waiting if until - now <= self._patience]
             for until, operation in waiting[len(ready) :]:
-                self._park(self._session.scope(operation), until - now)
+                self._park(self._scope(operation), until - now)
                 self.pushed += Pushed(parked=1)
             size = self._session.batch
             for start in range(0, len(ready), size):
                 self._wait(waiting[min(start + size, len(ready)) - 1][0] - time.monotonic())
                 self.ask(ready[start : start + size])
 
+    def _scope(self, operation: Operation) -> str:
+        """What of the partner an operation concerns; capitals make no difference to who is meant."""
+        field = self._session.scope_field
+        return "" if field is None else str(operation.record[field]).lower()
+
     def _is_parked(self, operation: Operation) -> bool:
-        return "" in self._parked or self._session.scope(operation) in self._parked
+        return "" in self._parked or self._scope(operation) in self._parked
 
     def _has_its_turn(self, batch: Sequence[Operation]) -> bool:
         seconds = self._partner.wait_for_turn(len(batch), self._session.rate)
@@ -123,7 +128,7 @@ class Line:
         if answer.seconds <= self._patience:
             self._waiting.append((time.monotonic() + answer.seconds, operation))
             return
-        self._park("" if answer.whole else self._session.scope(operation), answer.seconds)
+        self._park("" if answer.whole else self._scope(operation), answer.seconds)
         self.pushed += Pushed(parked=1)
 
     def _park(self, scope: str, seconds: float) -> None:

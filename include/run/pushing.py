@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from include.errors import DeliveryUncertain
 from include.ledger import rows
 from include.ledger.rows import UNKNOWN, Acknowledged, Intent
-from include.operations import Accepted, Later, Operation, Refusal, Unknown
+from include.operations import Accepted, Later, Operation, Refusal
 from include.plan.guards import Effect, count_lost, lost_slot_ids
 from include.plan.rows import plan_rows, write_acknowledged
 from include.run.account import slots_to_send, standing
@@ -123,7 +123,7 @@ class Records:
         kept = frozenset[str]() if deletes else frozenset(lost_slot_ids(planned.operations, "operation"))
         line = Line(self.session, self.partner, self.perform)
         # What frees something at the partner first, and all of it, then what fills it.
-        for part in _parts(planned.operations, kept):
+        for part in _parts(planned.operations, kept, self.session.scope_field):
             ahead = 1 if probe and part.num_rows else 0
             if ahead:
                 line.ask(_operations(part.slice(0, ahead)))
@@ -185,9 +185,7 @@ class Records:
                 self._ask(batch, answers)
             finally:  # what was answered before something went wrong counts
                 with self.services.ledger("answer_rows") as connection:
-                    for operation in batch:
-                        if operation.key in answers:
-                            self._write(connection, operation, answers[operation.key])
+                    self._write(connection, [each for each in batch if each.key in answers], answers)
                 unsettled = [operation for operation in batch if operation.key not in answers]
         except Exception:
             self._doubt(unsettled, answers)
@@ -200,27 +198,36 @@ class Records:
         if len(answers) < len(batch):
             raise DeliveryUncertain(f"The partner left {len(batch) - len(answers)} record(s) without an answer.")
 
-    def _write(self, connection: Connection, operation: Operation, answer: Answer) -> None:
-        key, slot_id, sha256 = operation.key, operation.slot_id, operation.record_sha256
-        if isinstance(answer, Unknown):
-            return  # its intent stays: whoever comes next looks before anything is repeated
-        if isinstance(answer, Later):
-            rows.postpone(connection, self.claim, [key])
-        elif isinstance(answer, Refusal):
-            rows.refuse(
-                connection,
-                self.claim,
-                key=key,
-                slot_id=slot_id,
-                record_sha256=sha256,
-                reason=f"{answer.kind} ({answer.said})" if answer.said else answer.kind,
-                kind=answer.kind,
-            )
-        elif operation.kind == "delete":
-            rows.forget(connection, self.claim, key)
-        else:
-            remote_id = answer.remote_id or operation.remote_id
-            rows.acknowledge(connection, self.claim, Acknowledged(key, slot_id, sha256, remote_id, operation.record))
+    def _write(self, connection: Connection, batch: Sequence[Operation], answers: Mapping[str, Answer]) -> None:
+        """Write the answers down. What the partner left open keeps its intent: whoever comes next looks first."""
+        taken: list[Acknowledged] = []
+        gone: list[str] = []
+        later: list[str] = []
+        for each in batch:
+            answer = answers[each.key]
+            if isinstance(answer, Refusal):
+                self._refuse(connection, each, answer)
+            elif isinstance(answer, Later):
+                later.append(each.key)
+            elif isinstance(answer, Accepted) and each.kind == "delete":
+                gone.append(each.key)
+            elif isinstance(answer, Accepted):
+                remote_id = answer.remote_id or each.remote_id
+                taken.append(Acknowledged(each.key, each.slot_id, each.record_sha256, remote_id, each.record))
+        rows.acknowledge(connection, self.claim, *taken)
+        rows.forget(connection, self.claim, *gone)
+        rows.postpone(connection, self.claim, later)
+
+    def _refuse(self, connection: Connection, operation: Operation, refusal: Refusal) -> None:
+        rows.refuse(
+            connection,
+            self.claim,
+            key=operation.key,
+            slot_id=operation.slot_id,
+            record_sha256=operation.record_sha256,
+            reason=f"{refusal.kind} ({refusal.said})" if refusal.said else refusal.kind,
+            kind=refusal.kind,
+        )
 
     def _doubt(self, operations: Sequence[Operation], answers: Mapping[str, Answer]) -> None:
         """Say, fence or no fence, that the partner may have done this; with its names for the records, if it told."""
@@ -257,7 +264,7 @@ def standing_of_rows(decided: Decided, services: Services, folder: Path, *, reas
     return standing(decided, slots_to_send(plan, "operation"), refused, reason=reason)
 
 
-def _parts(plan: Path, kept: Collection[str]) -> Iterator[pa.Table]:
+def _parts(plan: Path, kept: Collection[str], scope_field: str | None) -> Iterator[pa.Table]:
     """The plan's operations in two parts: its deletes but for the slots ``kept``, then the others."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -266,8 +273,16 @@ def _parts(plan: Path, kept: Collection[str]) -> Iterator[pa.Table]:
     table = pq.read_table(plan)
     is_delete = pc.equal(table["operation"], "delete")
     deletes = table.filter(is_delete)
-    yield deletes.filter(pc.invert(pc.is_in(deletes["slot_id"], pa.array(kept, deletes["slot_id"].type))))
-    yield table.filter(pc.invert(is_delete))
+    deletes = deletes.filter(pc.invert(pc.is_in(deletes["slot_id"], pa.array(kept, deletes["slot_id"].type))))
+    for part in (deletes, table.filter(pc.invert(is_delete))):
+        yield part if scope_field is None else _in_turns(part, scope_field)
+
+
+def _in_turns(part: pa.Table, field: str) -> pa.Table:
+    """The operations so that the scopes take turns: none is throttled while another one idles."""
+    scopes = part[field].to_pandas().astype("str").str.lower()
+    turns = scopes.groupby(scopes, sort=False).cumcount()
+    return part.take(turns.to_numpy().argsort(kind="stable"))
 
 
 def _operations(part: pa.Table) -> list[Operation]:

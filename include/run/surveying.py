@@ -78,8 +78,5 @@ def record_found(found: Found, claim: Claim, services: Services) -> None:
     with services.ledger("record_found") as connection:
         known = {each.key: each for each in rows.acknowledged(connection, claim.stream)}
         corrected = {each.key: each for each in found.corrected(known.values())}
-        for key in known.keys() - corrected.keys():
-            rows.forget(connection, claim, key)
-        for key, record in corrected.items():
-            if record != known.get(key):
-                rows.acknowledge(connection, claim, record)
+        rows.forget(connection, claim, *(known.keys() - corrected.keys()))
+        rows.acknowledge(connection, claim, *(each for key, each in corrected.items() if each != known.get(key)))

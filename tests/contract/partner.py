@@ -30,8 +30,9 @@ class Accepting:
     def rate(self) -> None:
         """It is never too much."""
 
-    def scope(self, operation: Operation) -> str:
-        return ""
+    @property
+    def scope_field(self) -> None:
+        """Nor for any part of it."""
 
     def perform(self, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Accepted]]:
         for operation in operations:

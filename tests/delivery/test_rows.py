@@ -76,8 +76,9 @@ class Partner:
             raise DeliveryUncertain("The partner's answer was lost.")
         return accepted
 
-    def scope(self, operation: Operation) -> str:
-        return str(operation.record["provider_id"])
+    @property
+    def scope_field(self) -> str:
+        return "provider_id"
 
     def find(self, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Accepted | None]]:
         for operation in operations:
