@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.errors import ConfigurationError
-from include.ledger import wake_mark
+from include.ledger import partners, wake_mark
+from include.mappings.schema import SANDBOX_CONNECTION
 from include.platform.waker.waking import Waking
 from tests.platform.waker.conftest import ASSET
 from tests.platform.watch.conftest import DAILY, FEED
@@ -214,3 +215,27 @@ def test_a_feed_that_airflow_refuses_to_wake_keeps_no_other_asleep(hospital, wak
     assert hospital.airflow.woken == [ASSET]  # once: only the other is still due
     hospital.airflow.refused.clear()
     assert waking.look().feeds == {"a_broken_one"}
+
+
+def park(hospital: Installation, seconds: float, scope: str = "") -> None:
+    with hospital.services.ledger("test_parks") as connection:
+        partners.park(connection, SANDBOX_CONNECTION, scope, seconds)
+
+
+def test_whoever_waited_for_a_partners_patience_is_woken_once_when_it_is_over(hospital, waking):
+    park(hospital, 3600, "one mailbox")
+    assert waking.look().feeds == set()
+    park(hospital, -1, "another")
+    assert waking.look().feeds == {FEED}
+    assert waking.look().feeds == set()
+    with hospital.services.ledger_reading() as connection:
+        assert partners.parked(connection, SANDBOX_CONNECTION) == {"one mailbox"}
+
+
+def test_who_cannot_be_woken_then_is_woken_later(hospital, waking):
+    park(hospital, -1)
+    hospital.airflow.refused[7] = 500
+    with pytest.raises(ConfigurationError):
+        waking.look()
+    hospital.airflow.refused.clear()
+    assert waking.look().feeds == {FEED}
