@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from include.run.services import Services
     from include.run.surveying import Found
 
+#: How many answers are written down at a time, at most.
+_WRITTEN_TOGETHER = 80
 _IDENTITY = ("key", "slot_id", "operation", "record_sha256", "remote_id")
 
 
@@ -179,24 +181,34 @@ class Records:
             known = rows.generations(connection, self.claim.stream, [operation.key for operation in batch])
         batch = [replace(operation, generation=known.get(operation.key, 0)) for operation in batch]
         answers: dict[str, Answer] = {}
-        unsettled = list(batch)
+        written: set[str] = set()
         try:
-            try:
-                self._ask(batch, answers)
-            finally:  # what was answered before something went wrong counts
-                with self.services.ledger("answer_rows") as connection:
-                    self._write(connection, [each for each in batch if each.key in answers], answers)
-                unsettled = [operation for operation in batch if operation.key not in answers]
+            self._ask(batch, answers, written)
         except Exception:
-            self._doubt(unsettled, answers)
+            self._doubt([each for each in batch if each.key not in written], answers)
             raise
         return answers
 
-    def _ask(self, batch: Sequence[Operation], answers: dict[str, Answer]) -> None:
-        for operation, answer in self.session.perform(batch):
-            answers[operation.key] = answer
-        if len(answers) < len(batch):
-            raise DeliveryUncertain(f"The partner left {len(batch) - len(answers)} record(s) without an answer.")
+    def _ask(self, batch: Sequence[Operation], answers: dict[str, Answer], written: set[str]) -> None:
+        """Ask, and write answers down as they come, some at a time: the partner goes on meanwhile."""
+        fresh: list[Operation] = []
+        try:
+            for operation, answer in self.session.perform(batch):
+                answers[operation.key] = answer
+                fresh.append(operation)
+                if len(fresh) >= _WRITTEN_TOGETHER:
+                    self._write_down(fresh, answers, written)
+            if len(answers) < len(batch):
+                raise DeliveryUncertain(f"The partner left {len(batch) - len(answers)} record(s) without an answer.")
+        finally:  # what was answered before something went wrong counts
+            if fresh:
+                self._write_down(fresh, answers, written)
+
+    def _write_down(self, fresh: list[Operation], answers: Mapping[str, Answer], written: set[str]) -> None:
+        with self.services.ledger("answer_rows") as connection:
+            self._write(connection, fresh, answers)
+        written.update(each.key for each in fresh)
+        fresh.clear()
 
     def _write(self, connection: Connection, batch: Sequence[Operation], answers: Mapping[str, Answer]) -> None:
         """Write the answers down. What the partner left open keeps its intent: whoever comes next looks first."""

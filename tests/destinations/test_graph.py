@@ -208,7 +208,7 @@ def test_a_certificate_signs_in_by_an_assertion(graph, tmp_path):
         assert (claims["iss"], claims["sub"]) == (graph.login, graph.login)
         assert jwt.get_unverified_header(proof["client_assertion"])["x5t#S256"]
         with GraphCalendars().session(connection, MAPPING) as session:
-            assert session.batch == 320
+            assert session.batch == 1280
 
 
 @pytest.mark.parametrize(

@@ -1,75 +1,77 @@
-"""Stand-ins that are asked over HTTP, served to a test: in a thread of their own, which alone touches the documents."""
+"""The stand-ins that are asked over HTTP, each served by a thread of the test, and what tests ask of their control."""
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx
-from aiohttp import web
 
 from include.destinations.connection import ConnectionDetails
 from sandbox.documents import Documents
+from sandbox.graph import Graph
+from sandbox.web import serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from aiohttp import web
+
+    from include.run.services import Services
 
 
 @dataclass(frozen=True)
-class HttpStandIn:
-    """A stand-in at an address; ``connection`` is the background user's way in."""
+class HttpPartner:
+    """One stand-in: where it is asked, and its control."""
 
     url: str
-    connection: ConnectionDetails
+    name: str
+    login: str
+    password: str
+    extra: dict[str, Any]
+
+    @property
+    def connection(self) -> ConnectionDetails:
+        return ConnectionDetails(
+            name=self.name, host=self.url, login=self.login, password=self.password, extra=self.extra
+        )
 
     def state(self) -> list[dict[str, Any]]:
-        """What it holds now."""
-        found: list[dict[str, Any]] = self._get("/_state")
-        return found
+        held: list[dict[str, Any]] = httpx.get(f"{self.url}/_state").raise_for_status().json()
+        return held
 
-    def requests(self, kind: str = "") -> list[str]:
-        """What it was asked, ``METHOD /path``, as far as it begins so."""
-        return [request for request in self._get("/_requests") if request.startswith(kind)]
+    def requests(self) -> list[str]:
+        asked: list[str] = httpx.get(f"{self.url}/_requests").raise_for_status().json()
+        return asked
 
-    def faults(self, *faults: dict[str, Any]) -> None:
-        """Let it misbehave so, and no longer as before."""
-        self.tell("/_faults", list(faults))
+    def misbehave(self, *faults: dict[str, Any]) -> None:
+        httpx.post(f"{self.url}/_faults", json=list(faults)).raise_for_status()
 
-    def tell(self, path: str, body: Any = None) -> None:
-        """Ask its control for something."""
-        httpx.post(self.url + path, json=body, timeout=10, trust_env=False).raise_for_status()
+    def tell(self, path: str, body: Any) -> None:
+        """Say something else to its control."""
+        httpx.post(f"{self.url}{path}", json=body).raise_for_status()
 
-    def _get(self, path: str) -> Any:
-        return httpx.get(self.url + path, timeout=30, trust_env=False).raise_for_status().json()
+    def reached_by(self, services: Services) -> Services:
+        """The same services, with this partner behind every connection."""
+        return replace(services, connections=lambda name: replace(self.connection, name=name))
 
 
 @contextmanager
-def served(file: Path, make: Callable[[Documents], web.Application], **extra: Any) -> Iterator[HttpStandIn]:
-    """Serve what ``make`` makes of documents in ``file``; ``extra`` of the connection."""
-    loop, ready = asyncio.new_event_loop(), threading.Event()
-    ended = asyncio.Event()
-    ports: list[int] = []
+def partner_over(app: web.Application, name: str, **account: Any) -> Iterator[HttpPartner]:
+    """Serve any stand-in."""
+    with serving(app) as url:
+        login, password = account.pop("login", "callboard"), account.pop("password", "a secret")
+        yield HttpPartner(url, name, login, password, account.pop("extra", {}))
 
-    async def serve() -> None:
-        documents = Documents(file)
-        runner = web.AppRunner(make(documents), shutdown_timeout=0.5)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        ports.append(runner.addresses[0][1])
-        ready.set()
-        await ended.wait()
-        await runner.cleanup()
-        documents.close()
 
-    thread = threading.Thread(target=loop.run_until_complete, args=[serve()], daemon=True)
-    thread.start()
-    assert ready.wait(10), "the stand-in did not start"
-    url = f"http://127.0.0.1:{ports[0]}"
-    yield HttpStandIn(url, ConnectionDetails("partner", url, login="callboard", password="secret", extra=extra))
-    loop.call_soon_threadsafe(ended.set)
-    thread.join(timeout=10)
-    loop.close()
+@contextmanager
+def graph(folder: Path) -> Iterator[HttpPartner]:
+    """A tenant of Microsoft 365."""
+    tenant = Graph(Documents(folder / "graph.sqlite"), "callboard", "a secret")
+    with serving(tenant.app) as url:
+        assert urlsplit(url).scheme == "http"
+        extra = {"tenant_id": "tenant", "authority": url}
+        yield HttpPartner(url, "callboard_sandbox_graph", "callboard", "a secret", extra)

@@ -16,8 +16,12 @@ from include.schedule.demo.mapping_tables import (
     kronos_workforce_central,
     kronos_workforce_dimensions,
     new_innovations,
+    outlook,
+    secure_messaging,
+    tigerconnect,
     workday,
 )
+from include.schedule.demo.names import MESSAGING_PARTNERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +36,8 @@ _TABLES = (
     kronos_workforce_central,
     kronos_workforce_dimensions,
     new_innovations,
+    outlook,
+    tigerconnect,
     workday,
 )
 
@@ -40,6 +46,8 @@ def write_mapping_tables(folder: Path) -> None:
     """Write the demo hospital's mapping tables into ``folder``, over those that are there."""
     for module in _TABLES:
         _write(folder / f"{module.__name__.rpartition('.')[2]}.csv", module.COLUMNS, module.rows())
+    for partner in MESSAGING_PARTNERS:
+        _write(folder / f"secure_messaging_{partner}.csv", secure_messaging.COLUMNS, secure_messaging.rows(partner))
     matrix = kronos_workforce_central.matrix()
     _write(folder / "kronos_workforce_central.matrix.csv", kronos_workforce_central.MATRIX_COLUMNS, matrix)
     _write(folder / "workday.positions.csv", workday.POSITION_COLUMNS, workday.positions())
