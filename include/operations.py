@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from include.destinations.connection import ConnectionDetails
-    from include.mappings.schema import FeedMapping
-
 Kind = Literal["add", "update", "delete"]
 
 
@@ -155,5 +152,8 @@ class Surveying(Protocol):
 class RowDestination(Protocol):
     """Where records go."""
 
-    def session(self, connection: ConnectionDetails, mapping: FeedMapping) -> AbstractContextManager[RowSession]:
-        """Sign in with the connection's details; ``mapping`` is the feed's, as the run froze it."""
+    def session(self, connection: Any, mapping: Any) -> AbstractContextManager[RowSession]:
+        """Sign in with the connection's details (:class:`include.destinations.connection.ConnectionDetails`).
+
+        ``mapping`` is the feed's, as the run froze it (:class:`include.mappings.schema.FeedMapping`).
+        """
