@@ -41,7 +41,7 @@ class FeedHead:
     ``error`` is the fault that every run of the feed will fail with; the other parts then hold what is right in itself,
     and the integration's defaults, so that the right Dag file runs it, on time, and the right people hear of it.
     ``integration`` is ``None`` if neither the file nor its name says it. ``time_zone`` is ``None`` where the
-    installation's default holds.
+    installation's default holds. ``records_to``: the connection of a partner of records; empty for all others.
     """
 
     feed: str
@@ -52,6 +52,7 @@ class FeedHead:
     status: Status = "default-unconfirmed"
     recipients: Recipients = field(default_factory=Recipients)
     error: MappingError | None = None
+    records_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,7 @@ def _head(reading: Reading) -> FeedHead:
             status=mapping.status,
             recipients=mapping.recipients,
             error=error,
+            records_to=mapping.destination.connection if reading.schema and reading.schema.records_to else "",
         )
     # It still runs by its clock: a Dag that never runs tells nobody what is wrong.
     values = reading.document.values if reading.document else {}

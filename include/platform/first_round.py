@@ -131,7 +131,8 @@ def table_rows(
             table.append(Row(feed.name, "failed", (None,) * len(_COUNTS), why))
             continue
         counts = tuple(found[name] for name in _COUNTS)
-        table.append(Row(feed.name, found["state"], counts, found.get("error") or _where(found["artifacts"], var)))
+        where = f"records at {feed.records_to}" if feed.records_to else _where(found["artifacts"], var)
+        table.append(Row(feed.name, found["state"], counts, found.get("error") or where))
     return table
 
 

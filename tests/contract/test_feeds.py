@@ -54,13 +54,17 @@ class Runs:
 
     services: Services
     partner: Path
-    rows: Accepting = field(default_factory=Accepting)
+    partners: dict[str, Accepting] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
 
     def integration(self, feed: str) -> Integration:
         """As declared; a partner that takes records is replaced by one that takes everything and keeps count."""
         whole = declared(load_feed(MAPPINGS, feed).integration)
-        return whole if isinstance(whole.destination, Sftp | Personnel) else replace(whole, destination=self.rows)
+        return whole if isinstance(whole.destination, Sftp | Personnel) else replace(whole, destination=self.rows(feed))
+
+    def rows(self, feed: str) -> Accepting:
+        """The feed's own partner of records."""
+        return self.partners.setdefault(feed, Accepting())
 
     def run(self, feed: str, run_id: str) -> tuple[Decided, Receipt]:
         """The four steps as the tasks do them: what one hands to the next has been through JSON, and is kept here."""
@@ -139,12 +143,12 @@ def twice(request: pytest.FixtureRequest, demo: Runs) -> Twice:
     logging.getLogger().addHandler(handler)
     results, files, operations = [], [], []
     for number in (1, 2):
-        demo.rows.asked.clear()
+        demo.rows(feed).asked.clear()
         if demo.takes_in(feed):
             demo.send(feed)
         results.append(demo.run(feed, f"run-{number}"))
         files.append(demo.files(feed))
-        operations.append(list(demo.rows.asked))
+        operations.append(list(demo.rows(feed).asked))
     logging.getLogger().removeHandler(handler)
     (first, receipt), (second, again) = results
     return Twice(feed, demo, (first, second), (receipt, again), (*files,), (*operations,), "\n".join(lines))
@@ -245,7 +249,7 @@ def test_an_empty_store_is_no_error(feed, database, partner_server, tmp_path):
     assert (decided.included, decided.excluded, decided.rejected, receipt.counts.extracted) == (0, 0, 0, 0)
     integration = runs.integration(feed)
     if isinstance(integration.way, Changes | Rows):
-        assert (receipt.state, runs.files(feed), runs.rows.asked) == ("unchanged", {}, [])
+        assert (receipt.state, runs.files(feed), runs.rows(feed).asked) == ("unchanged", {}, [])
         return
     assert receipt.state == "delivered"
     if integration.transform is None:

@@ -5,6 +5,7 @@ Airflow is played by a small HTTP server that speaks the part of its REST API th
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -204,22 +205,25 @@ def test_the_round_outlives_a_silence_of_airflow(api: AirflowApi, airflow: Airfl
 def test_the_table_has_a_line_for_every_feed_and_says_where_or_why(tmp_path: Path) -> None:
     found = {
         "delivers": row("delivers", "1", artifacts=["sftp/delivers/a.csv", "sftp/delivers/b.csv"]),
+        "pushes": row("pushes", "4"),
         "quiet": row("quiet", "2", "unchanged"),
         "stopped": row("stopped", "3", "failed", error="The partner refused the delivery"),
         "dead": None,
     }
-    rows = table_rows(
-        feeds("dead", "delivers", "quiet", "stopped", "wrong"), found, {"wrong": "wrong.yaml:1: x"}, tmp_path
-    )
+    configured = feeds("dead", "delivers", "pushes", "quiet", "stopped", "wrong")
+    configured[2] = replace(configured[2], records_to="some_connection")
+    rows = table_rows(configured, found, {"wrong": "wrong.yaml:1: x"}, tmp_path)
     assert [(each.feed, each.state, each.good) for each in rows] == [
         ("dead", "failed", False),
         ("delivers", "delivered", True),
+        ("pushes", "delivered", True),
         ("quiet", "unchanged", True),
         ("stopped", "failed", False),
         ("wrong", "failed", False),
     ]
     assert [each.where for each in rows[1:]] == [
         f"{tmp_path}/sftp/delivers/a.csv (+1)",
+        "records at some_connection",
         "-",
         "The partner refused the delivery",
         "wrong.yaml:1: x",

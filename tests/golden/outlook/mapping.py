@@ -13,7 +13,7 @@ CASES = MappingCases(
     },
     fields=(
         FieldCase("include_schedule_notes", "true", {"body": "In clinic."}),
-        FieldCase("include_assignment_information", "true", {"body": "A1\nWards 3 to 9"}),
+        FieldCase("include_assignment_information", "true", {"body": "Assignment A1\nWards 3 to 9"}),
         FieldCase("send_as_free", "true", {"show_as": "free"}),
     ),
     left_out={("send_to_outlook", "false"): "not_sent"},
