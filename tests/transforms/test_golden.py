@@ -2,8 +2,8 @@
 
 A case is a folder ``tests/golden/<slug>/<case>/`` with ``slots.csv people.csv assignments.csv``, the feed's own mapping
 files, and the answers ``expected.csv`` (the file that the partner gets; a second one is ``expected.2.csv``; for a
-partner of records ``expected.jsonl``, one record in each line) and ``decisions.csv``. Its mapping says at its top what it is about. ``make golden`` writes the answers anew: read the
-difference before you commit it.
+partner of records ``expected.jsonl``, one record in each line) and ``decisions.csv``. Its mapping says at its top what
+it is about. ``make golden`` writes the answers anew: read the difference before you commit it.
 """
 
 from __future__ import annotations

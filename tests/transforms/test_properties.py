@@ -140,6 +140,8 @@ def naive_reason(slot: dict[str, Any], hospital: Hospital, slug: str) -> str | N
         return "assignment_ignored"
     if not schema.delivers_placeholders and person["is_placeholder"] == "true":
         return "placeholder"
+    if schema.missing_id == "opted_out" and person["personnel_id"] is None:
+        return "opted_out"
     if person["active"] == "false":
         return "person_inactive"
     if slot["assignment_id"] == "ABSENT":
