@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from include.integration import Sftp, Slots
+from include.integration import Personnel, Rows, Sftp, Slots
 from include.mappings.loader import load_feed
 from include.mappings.schemas import schema_for
 from include.settings import PROJECT_ROOT
@@ -43,10 +43,22 @@ def declared(slug: str) -> Integration:
     return declaration_in(dag_files()[slug])
 
 
-def files_of_a_delivery(slug: str) -> int:
-    """How many files each delivery of an integration is, as it ships."""
-    schema, destination = schema_for(slug), declared(slug).destination
-    mapping = load_feed(PROJECT_ROOT / "include" / "mappings", slug)
+def declared_for(feed: str) -> Integration:
+    """The integration of a feed that ships."""
+    return declared(load_feed(PROJECT_ROOT / "include" / "mappings", feed).integration)
+
+
+def pushes(feed: str) -> bool:
+    """Whether a feed that ships sends records to a partner, not files."""
+    return isinstance(declared_for(feed).way, Rows) and not isinstance(declared_for(feed).destination, Personnel)
+
+
+def files_of_a_delivery(feed: str) -> int:
+    """How many files each delivery of a feed is, as it ships."""
+    if pushes(feed):
+        return 0
+    mapping = load_feed(PROJECT_ROOT / "include" / "mappings", feed)
+    schema, destination = schema_for(mapping.integration), declared_for(feed).destination
     parts = len(list(schema.parts(mapping))) if schema.parts else 1
     return parts + (isinstance(destination, Sftp) and destination.companion is not None)
 
