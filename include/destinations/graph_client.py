@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from include.destinations.graph_sign_in import Account, account_of
+from include.effects import effect
 from include.errors import DeliveryRefused, DestinationUnavailable
 
 if TYPE_CHECKING:
@@ -136,7 +137,8 @@ class GraphClient:
 
         headers = {"Authorization": f"Bearer {token}", "Prefer": _PREFER}
         try:
-            response = self._http.request(method, self._account.base + path, json=body, headers=headers)
+            with effect("graph.ask"):
+                response = self._http.request(method, self._account.base + path, json=body, headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise DestinationUnavailable(
                 f"Microsoft Graph cannot be reached ({type(error).__name__}).", next_step="nothing; it is tried again"

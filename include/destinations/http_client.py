@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from include.destinations.http_address import base_url, client_for
 from include.destinations.http_answers import HttpAnswer, seconds_of
 from include.destinations.http_templates import credentials, filled_body, filled_header, filled_path, looked_up
+from include.effects import effect
 from include.errors import ConfigurationError, DeliveryRefused, DestinationUnavailable
 
 if TYPE_CHECKING:
@@ -160,7 +161,8 @@ class HttpClient:
         login = (self._connection.login or "", self._connection.password or "")
         try:
             request = self._http.build_request(method, self._address + path, json=body, headers=headers)
-            response = self._http.send(request, stream=True, auth=login if basic else None)
+            with effect("http.ask"):
+                response = self._http.send(request, stream=True, auth=login if basic else None)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             if _is_about_certificates(error):
                 raise self._refused("shows a certificate that cannot be verified") from None

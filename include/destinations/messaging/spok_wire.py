@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from include.effects import effect
 from include.errors import ConfigurationError, DestinationUnavailable
 
 if TYPE_CHECKING:
@@ -181,7 +182,9 @@ class SpokLine:
         frame = request(procedure, parameters)
         self.open()
         try:
-            return reply(procedure, self._exchange(frame))
+            with effect("spok.call"):
+                answer = self._exchange(frame)
+            return reply(procedure, answer)
         except OSError as error:
             self.close()
             raise AnswerLost(type(error).__name__) from None
