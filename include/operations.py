@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 Kind = Literal["add", "update", "delete"]
+#: In place of a record's hash where it is not known what exactly the partner holds: the next plan repeats the record.
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +131,11 @@ class RowSession(Protocol):
         Deleting what is not there is accepted; updating what is not there adds it, and answers its new ``remote_id``.
         """
 
-    def find(self, operations: Sequence[Operation]) -> Iterable[tuple[Operation, Accepted | None]]:
+    def find(self, operations: Sequence[Operation]) -> Iterable[tuple[Operation, Accepted | Unknown | None]]:
         """Look for the records of adds and updates whose answers were lost; None: the partner says it has none.
 
-        The operations come from the ledger: dates, times and decimals of a record are text (``str`` of the value).
+        Unknown: this one cannot be looked for just now; the others go on. The operations come from the ledger: dates,
+        times and decimals of a record are text (``str`` of the value).
         """
 
 

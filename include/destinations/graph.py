@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from include.destinations import graph_events as events
 from include.destinations.graph_answers import answer_to
 from include.destinations.graph_client import GraphClient, Part, signed_in
-from include.operations import Accepted, Held, Unknown
+from include.errors import DeliveryRefused
+from include.operations import Accepted, Held, Refusal, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 PARTS = 20
 #: How many requests a lane sends, one after the other, before their answers are written down together.
 _IN_A_ROW = 16
+#: So many mailboxes that are all denied are no question of single people any more.
+_MANY = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +76,28 @@ class GraphSession:
     def perform(self, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Answer]]:
         """Do them; an event that somebody deleted is created anew instead of being updated."""
         gone: list[Operation] = []
+        denied: dict[str, Operation] = {}
         for operation, answered in self._asked(operations, self._part_of):
-            if operation.kind == "update" and events.is_gone(answered):
+            if answered.status == 403:
+                denied[operation.key] = operation
+            elif operation.kind == "update" and events.is_gone(answered):
                 gone.append(operation)
             else:
                 yield operation, self._judged(operation, answered)
+        if len(denied) == len(operations) and len({_mailbox(each) for each in denied.values()}) >= _MANY:
+            raise DeliveryRefused(
+                f"Microsoft Graph denies access to all {len(denied)} mailboxes that were asked.",
+                next_step="check the application's permission Calendars.ReadWrite, its consent and its access policy",
+            )
+        for operation in denied.values():
+            yield operation, Refusal("id_unknown", "403 denied")
         again = [replace(operation, kind="add") for operation in gone]
         originals = {operation.key: operation for operation in gone}
         for operation, answered in self._asked(again, self._part_of):
             yield originals[operation.key], self._judged(operation, answered)
 
-    def find(self, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Accepted | None]]:
-        """Ask each mailbox for the event with the record's key.
-
-        Raises:
-            DeliveryUncertain: a mailbox could not be asked.
-        """
+    def find(self, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Accepted | Unknown | None]]:
+        """Ask each mailbox for the event with the record's key; Unknown where a mailbox does not answer that."""
         for operation, answered in self._asked(operations, self._look_for):
             yield operation, events.found(answered, self.marks, operation.key)
 
@@ -172,14 +181,31 @@ class GraphSession:
         part_of: Callable[[Operation], Part],
         answered: SimpleQueue[list[tuple[Operation, Answered]] | Exception | None],
     ) -> None:
-        """One request after the other, each answered at once; at the end what went wrong, or None."""
+        """One request after the other, each answered at once; at the end what went wrong, or None.
+
+        A mailbox that was throttled in one request is not asked in the next: it has said when it wants to be.
+        """
+        throttled: dict[str, Answered] = {}
         try:
             for group in lane:
-                answered.put(list(zip(group, self.client.batch([part_of(each) for each in group]), strict=True)))
+                free = [each for each in group if _mailbox(each) not in throttled and "" not in throttled]
+                came = self.client.batch([part_of(each) for each in free]) if free else []
+                answers = {each.key: answer for each, answer in zip(free, came, strict=True)}
+                throttled |= {
+                    "" if answers[each.key].whole else _mailbox(each): answers[each.key]
+                    for each in free
+                    if answers[each.key].status == 429
+                }
+                rest = throttled.get("")
+                answered.put([(each, answers.get(each.key) or rest or throttled[_mailbox(each)]) for each in group])
         except Exception as error:  # noqa: BLE001 - it is raised in the caller's thread, after the other lanes' answers
             answered.put(error)
         else:
             answered.put(None)
+
+
+def _mailbox(operation: Operation) -> str:
+    return str(operation.record["mailbox"]).lower()
 
 
 def _lanes(operations: Sequence[Operation], lanes: int) -> list[list[Sequence[Operation]]]:
@@ -189,7 +215,7 @@ def _lanes(operations: Sequence[Operation], lanes: int) -> list[list[Sequence[Op
     """
     by_mailbox: dict[str, list[Operation]] = {}
     for operation in operations:
-        by_mailbox.setdefault(str(operation.record["mailbox"]).lower(), []).append(operation)
+        by_mailbox.setdefault(_mailbox(operation), []).append(operation)
     dealt: list[list[list[Operation]]] = [[] for _ in range(min(lanes, len(by_mailbox)))]
     for mailbox in sorted(by_mailbox.values(), key=len, reverse=True):
         min(dealt, key=lambda lane: sum(map(len, lane))).append(mailbox)

@@ -27,7 +27,8 @@ def answer_to(operation: Operation, answered: Answered) -> Answer:
     if 200 <= status < 300:
         return Accepted(str(answered.body["id"]) if answered.body.get("id") else operation.remote_id)
     if status == 429:
-        return Later(_WITHOUT_A_WORD if answered.retry_after is None else answered.retry_after)
+        seconds = _WITHOUT_A_WORD if answered.retry_after is None else answered.retry_after
+        return Later(seconds, whole=answered.whole)
     if status == 401:  # the token ended on the way: the whole request will be refused next, and signed in anew
         return Later(1.0)
     if status >= 500 or status in _CONFLICTS or status == 408:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from include.destinations.graph_sign_in import Account, account_of
@@ -41,12 +41,14 @@ class Part:
 class Answered:
     """The answer to one part. ``code``: Graph's own for an error. ``retry_after``: seconds, where it says so.
 
-    ``status`` 599: no answer came, although the request may have been done.
+    ``status`` 599: no answer came, although the request may have been done. ``whole``: it was given to the request, not
+    to the part.
     """
 
     status: int
     body: Mapping[str, Any] = field(default_factory=dict)
     retry_after: float | None = None
+    whole: bool = False
 
     @property
     def code(self) -> str:
@@ -93,7 +95,7 @@ class GraphClient:
             answers = {str(each.get("id")): _part(each) for each in whole.body.get("responses", ())}
             return [answers.get(str(place), Answered(599)) for place in range(len(parts))]
         if whole.status in {429, 599} or whole.status >= 500:
-            return [whole] * len(parts)
+            return [replace(whole, whole=True)] * len(parts)
         raise DeliveryRefused(
             f"Microsoft Graph refuses the request: {whole.status} {whole.code}.",
             next_step="check the application's permission Calendars.ReadWrite and its access policy",

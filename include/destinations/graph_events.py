@@ -14,8 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from include.errors import DeliveryUncertain
-from include.operations import Accepted
+from include.operations import Accepted, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -108,19 +107,15 @@ def list_path(mailbox: str, marks: Marks) -> str:
     return f"{events}?$select={_SELECT}&$expand={_expand()}&$filter={quote(marks.of_feed(), safe='')}&$top=100"
 
 
-def found(answered: Answered, marks: Marks, key: str) -> Accepted | None:
+def found(answered: Answered, marks: Marks, key: str) -> Accepted | Unknown | None:
     """The event that :func:`find_path` found; the filter does not tell capitals from small letters, keys do.
 
-    Raises:
-        DeliveryUncertain: the mailbox did not answer the question.
+    Unknown: the mailbox did not answer the question.
     """
     if answered.status == 404:  # no such mailbox
         return None
     if answered.status != 200:
-        raise DeliveryUncertain(
-            f"A mailbox could not be asked for an event: {answered.status} {answered.code}.",
-            next_step="nothing; it is asked again before anything is repeated",
-        )
+        return Unknown(f"{answered.status} {answered.code}".strip(), answered.retry_after or 0.0)
     for event in answered.body.get("value", ()):
         if marks.key_of(event) == key:
             return Accepted(str(event["id"]))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from include.destinations.http_answers import Gone, judged
 from include.destinations.http_client import AnswerLost, signed_in
 from include.destinations.http_survey import survey
-from include.destinations.http_templates import name_in, values_of
+from include.destinations.http_templates import looked_up, name_in, values_of
 from include.errors import CallboardError, ConfigurationError, DeliveryRefused, DestinationUnavailable
 from include.mappings.http_profile import placeholders
 from include.operations import Accepted, Later, Refusal, Unknown
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from include.destinations.connection import ConnectionDetails
     from include.destinations.http_client import HttpClient
     from include.mappings.http_profile import HttpProfile, HttpRequest
+    from include.mappings.schema import FeedMapping
     from include.operations import Answer, Held, Operation, Rate
 
 #: So many operations for each request that may be under way: what is asked for at once, and in doubt at once.
@@ -38,9 +39,16 @@ _FOR_EACH = 5
 
 @contextmanager
 def http_session(
-    connection: ConnectionDetails, profile: HttpProfile, *, rate: Rate | None = None, listed: Collection[str] = ()
+    connection: ConnectionDetails,
+    profile: HttpProfile,
+    *,
+    rate: Rate | None = None,
+    listed: Collection[str] = (),
+    prefix: str = "",
 ) -> Iterator[HttpSession]:
     """Sign in. ``listed``: the values that the profile's list is asked for, one by one, where it says so.
+
+    ``prefix``: see :func:`key_prefix`.
 
     Raises:
         ConfigurationError: the connection lacks something.
@@ -52,22 +60,34 @@ def http_session(
         ThreadPoolExecutor(profile.concurrency, thread_name_prefix="http-partner") as lanes,
     ):
         if profile.list is None:
-            yield HttpSession(client, profile, lanes, rate)
+            yield HttpSession(client, profile, lanes, rate, prefix)
         else:
-            yield SurveyingHttpSession(client, profile, lanes, rate, listed)
+            yield SurveyingHttpSession(client, profile, lanes, rate, listed, prefix)
+
+
+def key_prefix(mapping: FeedMapping) -> str:
+    """What goes before the keys that the partner sees, in a test environment: its records are not production's."""
+    return "" if mapping.environment == "production" else f"{mapping.stream} "
 
 
 class HttpSession:
     """A signed-in session (:class:`include.operations.RowSession`)."""
 
     def __init__(
-        self, client: HttpClient, profile: HttpProfile, lanes: ThreadPoolExecutor, rate: Rate | None = None
+        self,
+        client: HttpClient,
+        profile: HttpProfile,
+        lanes: ThreadPoolExecutor,
+        rate: Rate | None = None,
+        prefix: str = "",
     ) -> None:
         self._client = client
+        self._prefix = prefix
         self._profile = profile
         self._lanes = lanes
         self._rate = rate
         self._pause = _Pause()
+        self._is_known = profile.sign_in.kind != "basic"
         self._uses_names = {
             kind
             for kind, request in (("update", profile.update), ("delete", profile.delete))
@@ -95,8 +115,14 @@ class HttpSession:
             DeliveryRefused, DestinationUnavailable: after everything that was answered has been told.
         """
         stopped = threading.Event()
-        under_way = {self._lanes.submit(self._performed, each, stopped): each for each in operations}
         error: CallboardError | None = None
+        if not self._is_known and operations:  # a wrong password is tried once, not once in each lane
+            answer = self._performed(operations[0], stopped)
+            self._is_known = True
+            if answer is not None:
+                yield operations[0], answer
+            operations = operations[1:]
+        under_way = {self._lanes.submit(self._performed, each, stopped): each for each in operations}
         for done in as_completed(under_way):
             try:
                 answer = done.result()
@@ -159,7 +185,7 @@ class HttpSession:
 
     def _asked(self, operation: Operation, request: HttpRequest, remote_id: str | None = None) -> Answer | Gone:
         try:
-            answer = self._client.ask(request, values_of(operation))
+            answer = self._client.ask(request, values_of(operation, self._prefix))
         except AnswerLost:
             return Unknown("no answer")
         return judged(operation.kind, answer, remote_id, self._profile.errors)
@@ -168,10 +194,15 @@ class HttpSession:
         request = self._profile.find
         if request is None:
             return None
-        answer = self._client.read(request, values_of(operation))
+        answer = self._client.read(request, values_of(operation, self._prefix))
         if answer.succeeded:
-            name = name_in(answer.body, request.remote_id)
-            return None if name is None else Accepted(name)
+            items = looked_up(answer.body, request.items) if request.items else [answer.body]
+            for item in items if isinstance(items, list) else ():
+                name = name_in(item, request.remote_id)
+                is_it = request.key is None or name_in(item, request.key) == self._prefix + operation.key
+                if name is not None and is_it:
+                    return Accepted(name)
+            return None
         if answer.status in {404, 410}:
             return None
         raise DestinationUnavailable(
@@ -190,8 +221,9 @@ class SurveyingHttpSession(HttpSession):
         lanes: ThreadPoolExecutor,
         rate: Rate | None,
         listed: Collection[str],
+        prefix: str = "",
     ) -> None:
-        super().__init__(client, profile, lanes, rate)
+        super().__init__(client, profile, lanes, rate, prefix)
         self._listed = listed
 
     def survey(
@@ -200,7 +232,7 @@ class SurveyingHttpSession(HttpSession):
         """Tell everything that the partner lists; see :mod:`include.destinations.http_survey`."""
         if self._profile.list is None:
             raise ConfigurationError("The profile has no list.", next_step="complete settings.http.list")
-        return survey(self._client, self._profile.list, self._listed, records, span)
+        return survey(self._client, self._profile.list, self._listed, records, span, self._prefix)
 
 
 class _Pause:

@@ -32,8 +32,9 @@ def survey(
     listed: Collection[str],
     records: Mapping[str, Mapping[str, Any]],
     span: tuple[datetime, datetime] | None,
+    prefix: str = "",
 ) -> Iterator[Held]:
-    """Tell everything at the partner around these records.
+    """Tell everything at the partner around these records; with a ``prefix``, only what carries it before its key.
 
     ``listed``: the values of ``each`` that the mapping has; those of the records are asked for as well.
 
@@ -46,11 +47,11 @@ def survey(
     values: dict[str, Any] = {"span_start": instant(begin), "span_stop": instant(end)}
     seen: set[str] = set()
     if request.each is None:
-        yield from _held(client, request, values, records, seen)
+        yield from _held(client, request, values, records, seen, prefix)
         return
     wanted = {str(record[request.each]) for record in records.values() if record.get(request.each) is not None}
     for value in sorted(wanted.union(listed)):
-        yield from _held(client, request, values | {request.each: value}, records, seen)
+        yield from _held(client, request, values | {request.each: value}, records, seen, prefix)
 
 
 def _held(
@@ -59,8 +60,14 @@ def _held(
     values: Mapping[str, Any],
     records: Mapping[str, Mapping[str, Any]],
     seen: set[str],
+    prefix: str,
 ) -> Iterator[Held]:
-    found = [_one(item, request, records) for item in _items(client, request, values)]
+    items = [
+        item
+        for item in _items(client, request, values)
+        if not prefix or (name_in(item, request.key) or "").startswith(prefix)
+    ]
+    found = [_one(item, request, records, prefix) for item in items]
     for held in sorted(found, key=lambda each: (not each.agrees, each.remote_id or "")):
         foreign = f"foreign|{held.remote_id}"
         key = held.key if held.key and held.key not in seen else foreign
@@ -84,9 +91,9 @@ def _items(client: HttpClient, request: ListRequest, values: Mapping[str, Any]) 
     return items
 
 
-def _one(item: Any, request: ListRequest, records: Mapping[str, Mapping[str, Any]]) -> Held:
+def _one(item: Any, request: ListRequest, records: Mapping[str, Mapping[str, Any]], prefix: str) -> Held:
     """An item as it stands there; its key is empty if it has none."""
-    remote_id, key = name_in(item, request.remote_id), name_in(item, request.key) or ""
+    remote_id, key = name_in(item, request.remote_id), (name_in(item, request.key) or "").removeprefix(prefix)
     if remote_id is None:
         raise DestinationUnavailable(
             "The partner lists an entry without a name of its own.",

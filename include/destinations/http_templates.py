@@ -36,13 +36,19 @@ def credentials(connection: ConnectionDetails) -> dict[str, Any]:
     }
 
 
-def values_of(operation: Operation) -> dict[str, Any]:
-    """What of an operation may stand in a request: its record, its keys, the partner's name for it."""
+def values_of(operation: Operation, prefix: str = "") -> dict[str, Any]:
+    """What of an operation may stand in a request: its record, its keys, the partner's name for it.
+
+    ``prefix`` goes before its keys: a test environment's are not those of production, at a partner that has one of it.
+    """
     record = {name: plain(name, value) for name, value in operation.record.items()}
     return record | {
-        "key": operation.key,
+        "key": prefix + operation.key,
         "remote_id": operation.remote_id,
-        "repeat_key": str(uuid.uuid5(_NAMESPACE, f"{operation.key}\n{operation.generation}")),
+        # A record that was gone, and is added again in its update, is no repetition of the first add.
+        "repeat_key": str(
+            uuid.uuid5(_NAMESPACE, f"{prefix}{operation.key}\n{operation.generation}\n{operation.remote_id or ''}")
+        ),
     }
 
 

@@ -30,7 +30,7 @@ class TigerConnect:
         Raises:
             ConfigurationError: the connection lacks login, password or group ID.
         """
-        from include.destinations.http_partner import http_session
+        from include.destinations.http_partner import http_session, key_prefix
 
         if not (connection.login and connection.password and connection.extra.get("group_id")):
             raise ConfigurationError(
@@ -40,4 +40,4 @@ class TigerConnect:
         settings = mapping.settings
         tokens = {row.job_token for row in mapping.table if not row.ignore and row.job_token is not None}
         rate = settings.rate.as_rate() if settings.rate else None
-        return http_session(connection, settings.http, rate=rate, listed=tokens)
+        return http_session(connection, settings.http, rate=rate, listed=tokens, prefix=key_prefix(mapping))

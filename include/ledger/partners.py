@@ -39,16 +39,17 @@ def failures(connection: Connection, partner: str) -> Failures | None:
     return Failures(*row) if row else None
 
 
-def failed(connection: Connection, partner: str) -> None:
-    """It did not answer, or refused us altogether."""
+def failed(connection: Connection, partner: str, at_least: int = 1) -> None:
+    """It did not answer, or refused us altogether; ``at_least``: as many failures as this counts for, once."""
     connection.execute(
         text(
             """
-            INSERT INTO partner AS p (connection, failures, failed_at) VALUES (:partner, 1, clock_timestamp())
-            ON CONFLICT (connection) DO UPDATE SET failures = p.failures + 1, failed_at = clock_timestamp()
+            INSERT INTO partner AS p (connection, failures, failed_at) VALUES (:partner, :at_least, clock_timestamp())
+            ON CONFLICT (connection) DO UPDATE
+            SET failures = greatest(p.failures + 1, :at_least), failed_at = clock_timestamp()
             """
         ),
-        {"partner": partner},
+        {"partner": partner, "at_least": at_least},
     )
 
 
@@ -96,22 +97,36 @@ def forget_parked(connection: Connection, partner_names: Collection[str]) -> Non
     )
 
 
-def take_turns(connection: Connection, partner: str, operations: int, *, rate: int, seconds: float) -> float:
-    """Reserve so many operations under a partner's rate; how many seconds to wait before asking for them.
+def take_turns(
+    connection: Connection, partner: str, operations: int, *, rate: int, seconds: float, patience: float
+) -> float:
+    """Reserve so many operations (at most ``rate``); how many seconds to wait before asking for them.
 
-    The generic cell rate algorithm: each operation takes its part of ``seconds``, and up to ``rate`` that were not
-    taken before may be taken at once.
+    Who would have to wait for longer than ``patience`` reserves nothing. The generic cell rate algorithm: each
+    operation takes its part of ``seconds``, and up to ``rate`` that were not taken before may be taken at once.
     """
-    waits: float = connection.execute(
+    connection.execute(
+        text("INSERT INTO partner (connection) VALUES (:partner) ON CONFLICT DO NOTHING"), {"partner": partner}
+    )
+    takes = operations * seconds / rate
+    ahead: float = connection.execute(
         text(
             """
-            INSERT INTO partner AS p (connection, next_turn)
-            VALUES (:partner, clock_timestamp() + make_interval(secs => :takes))
-            ON CONFLICT (connection) DO UPDATE
-            SET next_turn = greatest(p.next_turn, clock_timestamp()) + make_interval(secs => :takes)
-            RETURNING greatest(0, extract(epoch FROM next_turn - clock_timestamp()) - :seconds)::float8
+            SELECT greatest(0, extract(epoch FROM coalesce(next_turn, clock_timestamp()) - clock_timestamp()))::float8
+            FROM partner WHERE connection = :partner FOR UPDATE
             """
         ),
-        {"partner": partner, "takes": operations * seconds / rate, "seconds": seconds},
+        {"partner": partner},
     ).scalar_one()
+    waits = max(0.0, ahead + takes - seconds)
+    if waits <= patience:
+        connection.execute(
+            text(
+                """
+                UPDATE partner SET next_turn = greatest(next_turn, clock_timestamp()) + make_interval(secs => :takes)
+                WHERE connection = :partner
+                """
+            ),
+            {"partner": partner, "takes": takes},
+        )
     return waits

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import Connection, text
 
 from include.ledger.fence import hold
+from include.operations import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     Kind = Literal["add", "update", "delete"]
 
-#: In place of a hash where it is not known what exactly the partner holds: the next plan repeats the record.
-UNKNOWN = "unknown"
 #: In place of the hash of a record where a delete was refused.
 DELETED = "deleted"
 
@@ -77,6 +76,11 @@ class Refused:
     held_snapshot: str | None = None
     kind: str | None = None
     rests: timedelta = timedelta(0)
+
+    @property
+    def of_delete(self) -> bool:
+        """The partner refused to let go of a record."""
+        return self.record_sha256 == DELETED
 
 
 def acknowledged(connection: Connection, stream: str) -> Iterator[Acknowledged]:
@@ -254,6 +258,57 @@ def doubt(connection: Connection, claim: Claim, intents: Sequence[Intent]) -> No
     ).one_or_none()
     _answered(connection, claim, [intent.key for intent in intents], refusal_too=False)
     _note(connection, claim, intents)
+
+
+def holders(connection: Connection, stream: str, remote_ids: Collection[str]) -> dict[str, str]:
+    """Under which keys the partner is known to hold what it calls so: its name for a record → key."""
+    rows = connection.execute(
+        text("SELECT remote_id, key FROM row_ack WHERE stream = :stream AND remote_id = ANY(:remote_ids)"),
+        {"stream": stream, "remote_ids": list(remote_ids)},
+    )
+    return {row.remote_id: row.key for row in rows}
+
+
+def baseline(connection: Connection, stream: str) -> str | None:
+    """The connection through which the partner got what it acknowledged; None: it never got anything."""
+    found: str | None = connection.execute(
+        text("SELECT connection FROM row_baseline WHERE stream = :stream"), {"stream": stream}
+    ).scalar_one_or_none()
+    return found
+
+
+def begin_baseline(connection: Connection, claim: Claim, through: str) -> None:
+    """From now on it is known what the partner behind another connection holds: nothing yet.
+
+    Raises:
+        FencedOut: a newer run has claimed the stream.
+    """
+    hold(connection, claim)
+    for table in ("row_ack", "row_intent", "refusal"):
+        connection.execute(text(f"DELETE FROM {table} WHERE stream = :stream"), {"stream": claim.stream})
+    connection.execute(
+        text(
+            """
+            INSERT INTO row_baseline (stream, connection) VALUES (:stream, :through)
+            ON CONFLICT (stream) DO UPDATE SET connection = :through
+            """
+        ),
+        {"stream": claim.stream, "through": through},
+    )
+
+
+def doubt_all(connection: Connection, claim: Claim) -> None:
+    """Whatever was acknowledged does not count as known any more, and whatever was refused may be offered again.
+
+    Raises:
+        FencedOut: a newer run has claimed the stream.
+    """
+    hold(connection, claim)
+    connection.execute(
+        text("UPDATE row_ack SET record_sha256 = :unknown WHERE stream = :stream"),
+        {"unknown": UNKNOWN, "stream": claim.stream},
+    )
+    connection.execute(text("DELETE FROM refusal WHERE stream = :stream"), {"stream": claim.stream})
 
 
 def intents(connection: Connection, stream: str) -> list[Intent]:

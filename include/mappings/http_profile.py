@@ -116,6 +116,19 @@ class NamingRequest(HttpRequest):
     """Where the partner's name for the record stands in the answer."""
 
 
+class FindRequest(NamingRequest):
+    """Looks for one record by its key.
+
+    Partners may match a search without regard to capitals, or ignore a part of it: with ``items`` and ``key``, what
+    came is compared with what was asked for, and a stranger's record is not taken for ours.
+    """
+
+    items: Dotted | None = None
+    """Where the list of what was found stands in the answer; left out: the answer is one record."""
+    key: Dotted | None = None
+    """Where, in an item, the key stands that was asked for."""
+
+
 class ListRequest(HttpRequest):
     """Asks for everything that the partner holds between two instants, in one answer.
 
@@ -181,7 +194,7 @@ class HttpProfile(Strict):
     """Changes a record; one that is not there is added."""
     delete: HttpRequest
     """Takes a record away; one that is not there is as good as taken away."""
-    find: NamingRequest | None = None
+    find: FindRequest | None = None
     """Looks for a record by its key. Without it, an add whose answer was lost is repeated."""
     list: ListRequest | None = None
     """Lists what the partner holds."""

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from include.duck import connect, decimal_text, literal, one_number, quoted, scan
 from include.errors import DataRejected
 from include.files import written_whole
+from include.operations import UNKNOWN
 from include.plan.diff import instant
 from include.plan.keys import checked_columns
 
@@ -55,7 +56,8 @@ _TYPE_LETTERS = {
 class RowsPlan:
     """How many operations of each kind a plan holds, and how many records need none.
 
-    ``changed``: those of the updates that differ from what the partner holds; the others only repeat it.
+    ``changed``: those of the updates that differ from what the partner is known to hold; the others repeat it, or make
+    certain what nobody knows, which is no change of the schedule's.
     ``unchanged``: the partner holds them as they should be. ``refused``: they would be sent, had the partner not
     refused exactly this before. ``expired``: the keys of those that were acknowledged and are no longer wanted, because
     they left a rolling window.
@@ -116,7 +118,7 @@ def plan_rows(
                    {_verdict(held_columns, refresh, expired_before)} AS operation,
                    coalesce(w.record_sha256, h.record_sha256) AS record_sha256,
                    h.remote_id,
-                   h.record_sha256 IS DISTINCT FROM w.record_sha256 AS differs
+                   h.record_sha256 IS DISTINCT FROM w.record_sha256 AND h.record_sha256 <> {literal(UNKNOWN)} AS differs
                    {_fields(columns, held_columns)}
               FROM (SELECT *, {hash_of(columns)} AS record_sha256 FROM {scan(wanted)}) AS w
               FULL JOIN {held} AS h ON w.key = h.key

@@ -58,14 +58,19 @@ def deliver(integration: Integration, decided: Decided, services: Services, orde
         raise outcome.held
     if outcome.unreadable is not None:
         raise outcome.unreadable
+    if outcome.stuck is not None:
+        raise outcome.stuck
     judged = incidents.judge(decided, standing, services)
     state: RunState = "delivered" if outcome.sent else "unchanged"
     sent = outcome.sent or Sent()
     with services.ledger("finish") as connection:
         fence.hold(connection, claim)
-        way.guarding.settle_approvals(connection, outcome.judged)
         runs.finish(connection, claim, state, counts=standing.counts, standing=pending, artifacts=sent.files)
-        incidents.ended_well(connection, judged)
+        if outcome.parked:  # nothing is over before all of it was asked for
+            judged.record(connection)
+        else:
+            way.guarding.settle_approvals(connection, outcome.judged)
+            incidents.ended_well(connection, judged)
     write_summary(services)
     return Receipt(feed=way.mapping.feed, run_id=claim.run_id, state=state, counts=standing.counts, sent=sent)
 

@@ -8,6 +8,7 @@ the next run asks before its time.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,13 +27,17 @@ if TYPE_CHECKING:
 
 #: How many seconds one try waits altogether for a partner that asks for patience.
 PATIENCE = 20.0
+#: The least and the most that it is left alone for, whatever it says.
+_SHORTEST, _LONGEST = 1.0, 86_400.0
+#: How often one try asks again for what was put off, however short the pauses are.
+_TIMES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
     """What became of the operations: accepted, refused, left open by the partner, put off because it asked for it.
 
-    ``rest``: how many seconds it does not want to be asked about those that it left open.
+    ``rest``: how many seconds it does not want to be asked about those that it left open, as far as that is waited for.
     """
 
     accepted: int = 0
@@ -62,7 +67,11 @@ class Line:
         self._parked = set(partner.parked())
         self._waiting: list[tuple[float, Operation]] = []  # until when (monotonic)
         self._patience = PATIENCE
+        self._put_off_times: Counter[str] = Counter()
         self._unanswered = 0
+        rate = session.rate
+        #: How many operations are asked for at once: no more than may ever be, under the partner's rate.
+        self.size = session.batch if rate is None else min(session.batch, rate.operations)
 
     def ask(self, batch: Sequence[Operation]) -> None:
         """Ask for a batch, but for what is parked.
@@ -70,7 +79,7 @@ class Line:
         Raises:
             DestinationUnavailable: batch after batch came back without an answer to any of it.
         """
-        free = [operation for operation in batch if not self._is_parked(operation)]
+        free = [operation for operation in batch if not self.is_parked(operation)]
         self.pushed += Pushed(parked=len(batch) - len(free))
         if not free or not self._has_its_turn(free):
             return
@@ -79,12 +88,17 @@ class Line:
             answer = answers[operation.key]
             if isinstance(answer, Later):
                 self._put_off(operation, answer)
+            elif isinstance(answer, Unknown) and answer.seconds > self._patience:
+                self._park(self.scope(operation), answer.seconds)
         outcomes = [*answers.values()]
         self.pushed += Pushed(
             accepted=sum(isinstance(answer, Accepted) for answer in outcomes),
             refused=sum(isinstance(answer, Refusal) for answer in outcomes),
             unknown=sum(isinstance(answer, Unknown) for answer in outcomes),
-            rest=max((answer.seconds for answer in outcomes if isinstance(answer, Unknown)), default=0.0),
+            rest=max(
+                (each.seconds for each in outcomes if isinstance(each, Unknown) and each.seconds <= self._patience),
+                default=0.0,
+            ),
         )
         self._unanswered = self._unanswered + 1 if all(isinstance(answer, Unknown) for answer in outcomes) else 0
         if self._unanswered >= BREAKS_AFTER:
@@ -100,23 +114,23 @@ class Line:
             now = time.monotonic()
             ready = [operation for until, operation in waiting if until - now <= self._patience]
             for until, operation in waiting[len(ready) :]:
-                self._park(self._scope(operation), until - now)
+                self._park(self.scope(operation), until - now)
                 self.pushed += Pushed(parked=1)
-            size = self._session.batch
-            for start in range(0, len(ready), size):
-                self._wait(waiting[min(start + size, len(ready)) - 1][0] - time.monotonic())
-                self.ask(ready[start : start + size])
+            for start in range(0, len(ready), self.size):
+                self._wait(waiting[min(start + self.size, len(ready)) - 1][0] - time.monotonic())
+                self.ask(ready[start : start + self.size])
 
-    def _scope(self, operation: Operation) -> str:
+    def scope(self, operation: Operation) -> str:
         """What of the partner an operation concerns; capitals make no difference to who is meant."""
         field = self._session.scope_field
         return "" if field is None else str(operation.record[field]).lower()
 
-    def _is_parked(self, operation: Operation) -> bool:
-        return "" in self._parked or self._scope(operation) in self._parked
+    def is_parked(self, operation: Operation) -> bool:
+        """Whether it concerns what wants to be left alone now."""
+        return "" in self._parked or self.scope(operation) in self._parked
 
     def _has_its_turn(self, batch: Sequence[Operation]) -> bool:
-        seconds = self._partner.wait_for_turn(len(batch), self._session.rate)
+        seconds = self._partner.wait_for_turn(len(batch), self._session.rate, self._patience)
         if seconds <= self._patience:
             self._wait(seconds)
             return True
@@ -125,10 +139,12 @@ class Line:
         return False
 
     def _put_off(self, operation: Operation, answer: Later) -> None:
-        if answer.seconds <= self._patience:
-            self._waiting.append((time.monotonic() + answer.seconds, operation))
+        seconds = min(max(answer.seconds, _SHORTEST), _LONGEST)  # a partner's clock may be behind ours, or mad
+        self._put_off_times[operation.key] += 1
+        if seconds <= self._patience and self._put_off_times[operation.key] <= _TIMES:
+            self._waiting.append((time.monotonic() + seconds, operation))
             return
-        self._park("" if answer.whole else self._scope(operation), answer.seconds)
+        self._park("" if answer.whole else self.scope(operation), seconds)
         self.pushed += Pushed(parked=1)
 
     def _park(self, scope: str, seconds: float) -> None:

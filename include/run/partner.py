@@ -34,8 +34,10 @@ class Partner:
     connection: str
     services: Services
 
-    def require_able(self) -> bool:
+    def require_able(self, *, by_hand: bool = False) -> bool:
         """Find out whether it may be asked; True: only for one operation, to see whether it answers again.
+
+        ``by_hand``: somebody asks for it, who may have mended what was wrong, and does not want to wait.
 
         Raises:
             DestinationUnavailable: it failed so often that it is left alone for now.
@@ -45,7 +47,7 @@ class Partner:
         if failures is None or failures.count < BREAKS_AFTER:
             return False
         pause = min(FIRST_PAUSE * 2 ** min(failures.count - BREAKS_AFTER, 16), LAST_PAUSE)
-        if failures.ago >= pause:
+        if by_hand or failures.ago >= pause:
             return True
         raise DestinationUnavailable(
             f"Connection {self.connection} failed {failures.count} times in a row, the last time at "
@@ -58,9 +60,11 @@ class Partner:
         """Count what goes wrong inside as a failure of the partner, and what goes well as its recovery."""
         try:
             yield
-        except (DestinationUnavailable, DeliveryUncertain, DeliveryRefused):
+        except (DestinationUnavailable, DeliveryUncertain, DeliveryRefused) as error:
+            # Wrong credentials are not mended by trying: an account must not be locked by us.
+            at_least = BREAKS_AFTER if isinstance(error, DeliveryRefused) else 1
             with self.services.ledger("partner_failed") as ledger:
-                partners.failed(ledger, self.connection)
+                partners.failed(ledger, self.connection, at_least)
             raise
         self.answers()
 
@@ -82,9 +86,16 @@ class Partner:
         with self.services.ledger("park") as ledger:
             partners.park(ledger, self.connection, scope, seconds)
 
-    def wait_for_turn(self, operations: int, rate: Rate | None) -> float:
-        """Reserve so many operations; how many seconds to wait before asking for them."""
+    def wait_for_turn(self, operations: int, rate: Rate | None, patience: float) -> float:
+        """Reserve so many operations; how many seconds to wait before asking for them: beyond ``patience``, do not."""
         if rate is None:
             return 0
         with self.services.ledger("take_turns") as ledger:
-            return partners.take_turns(ledger, self.connection, operations, rate=rate.operations, seconds=rate.seconds)
+            return partners.take_turns(
+                ledger,
+                self.connection,
+                operations,
+                rate=rate.operations,
+                seconds=rate.seconds,
+                patience=patience,
+            )

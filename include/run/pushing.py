@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from include.errors import DeliveryUncertain
+from include.errors import DeliveryUncertain, DestinationUnavailable
 from include.ledger import rows
-from include.ledger.rows import UNKNOWN, Acknowledged, Intent
-from include.operations import Accepted, Later, Operation, Refusal
+from include.ledger.rows import DELETED, Acknowledged, Intent
+from include.operations import UNKNOWN, Accepted, Later, Operation, Refusal, Unknown
 from include.plan.guards import Effect, count_lost, lost_slot_ids
 from include.plan.rows import plan_rows, write_acknowledged
 from include.run.account import slots_to_send, standing
-from include.run.pacing import Line
+from include.run.pacing import Line, Pushed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from include.plan.rows import RowsPlan
     from include.run.account import Standing
     from include.run.handed import Decided
-    from include.run.pacing import Pushed
     from include.run.partner import Partner
     from include.run.services import Services
     from include.run.surveying import Found
@@ -110,11 +109,13 @@ class Records:
     partner: Partner
     services: Services
 
-    def push(self, planned: PlannedRows, *, deletes: bool = True, probe: bool = False) -> Pushed:
+    def push(
+        self, planned: PlannedRows, *, deletes: bool = True, probe: bool = False, but: Collection[str] = ()
+    ) -> Pushed:
         """Ask the partner for what was planned, record by record. Call :meth:`settle` before planning.
 
         ``deletes=False`` keeps those deletes back whose slot is not added again under another key. ``probe``: one
-        operation goes ahead alone, to see whether the partner answers again.
+        operation goes ahead alone, to see whether the partner answers again. ``but``: keys that are not asked about.
 
         Raises:
             DestinationUnavailable, DeliveryUncertain: what was answered until then is written down; try again.
@@ -125,52 +126,89 @@ class Records:
         kept = frozenset[str]() if deletes else frozenset(lost_slot_ids(planned.operations, "operation"))
         line = Line(self.session, self.partner, self.perform)
         # What frees something at the partner first, and all of it, then what fills it.
-        for part in _parts(planned.operations, kept, self.session.scope_field):
+        resting = self._resting_deletes()
+        left_out = frozenset(but) | resting
+        for part in _parts(planned.operations, kept, left_out, self.session.scope_field):
             ahead = 1 if probe and part.num_rows else 0
             if ahead:
                 line.ask(_operations(part.slice(0, ahead)))
-                self.partner.answers()
+                self._require_answer(line.pushed)
                 probe = False
-            for start in range(ahead, part.num_rows, self.session.batch):
-                line.ask(_operations(part.slice(start, self.session.batch)))
+            for start in range(ahead, part.num_rows, line.size):
+                line.ask(_operations(part.slice(start, line.size)))
             line.ask_those_who_wait()
-        return line.pushed
+        return line.pushed + Pushed(parked=len(but))
 
-    def settle(self) -> None:
-        """Look for every record whose answer was never written down, whoever asked."""
+    def _resting_deletes(self) -> frozenset[str]:
+        """The keys of what the partner refused to let go of, and that is not due to be asked for again."""
+        with self.services.ledger_reading() as connection:
+            refused = rows.refusals(connection, self.claim.stream)
+        return frozenset(each.key for each in refused if each.of_delete and not _due_again(each))
+
+    def _require_answer(self, pushed: Pushed) -> None:
+        """After one operation that went ahead of all others: whether the partner answers again."""
+        if not pushed.accepted and not pushed.refused:
+            raise DestinationUnavailable(
+                f"Connection {self.partner.connection} was asked for one thing, and gave no clear answer.",
+                next_step="nothing; it is tried again later",
+            )
+        self.partner.answers()
+
+    def settle(self) -> frozenset[str]:
+        """Look for every record whose answer was never written down, whoever asked; the keys of what stays open.
+
+        What stays open (its part of the partner wants to be left alone, or does not answer this question) is not asked
+        for again before it could be looked for.
+        """
+        line = Line(self.session, self.partner, self.perform)
         with self.services.ledger_reading() as connection:
             left = rows.intents(connection, self.claim.stream)
+        stays = {each.key for each in left if each.kind != "delete" and line.is_parked(_asked(each))}
+        left = [each for each in left if each.key not in stays]
         for start in range(0, len(left), self.session.batch):
             for intent, found in self._looked_for(left[start : start + self.session.batch]):
-                self._settle(intent, found)
+                if isinstance(found, Unknown) or not self._settle(intent, found):
+                    stays.add(intent.key)
+        return frozenset(stays)
 
-    def _looked_for(self, intents: Sequence[Intent]) -> Iterator[tuple[Intent, Accepted | None]]:
+    def _looked_for(self, intents: Sequence[Intent]) -> Iterator[tuple[Intent, Accepted | Unknown | None]]:
         """What the partner holds of each. A delete needs no look: the plan repeats it while its record is known."""
         asked = [(intent, _asked(intent)) for intent in intents if intent.kind != "delete"]
         # Two intents may be about one key: the partner is asked once.
         by_key = {operation.key: operation for _, operation in asked}
         found = {operation.key: answer for operation, answer in self.session.find([*by_key.values()])} if asked else {}
+        names = [answer.remote_id for answer in found.values() if isinstance(answer, Accepted) and answer.remote_id]
+        with self.services.ledger_reading() as connection:
+            holders = rows.holders(connection, self.claim.stream, names)
         for intent in intents:
-            yield intent, None if intent.kind == "delete" else found[intent.key]
+            answer = None if intent.kind == "delete" else found[intent.key]
+            if isinstance(answer, Accepted) and holders.get(answer.remote_id or "", intent.key) != intent.key:
+                answer = None  # another record's, which looks the same
+            yield intent, answer
 
-    def _settle(self, intent: Intent, found: Accepted | None) -> None:
+    def _settle(self, intent: Intent, found: Accepted | None) -> bool:
+        """Write down what was found; False if something of the partner's is still in the way."""
         with self.services.ledger_reading() as connection:
             held = rows.find(connection, self.claim.stream, intent.key)
         if intent.kind != "delete" and not self._remove_others(intent, held, found):
-            return
+            return False
         with self.services.ledger("settle_row") as connection:
-            if held is None and found is not None:
+            if found is not None and (held is None or held.remote_id != found.remote_id):
                 record = Acknowledged(intent.key, intent.slot_id, UNKNOWN, found.remote_id, intent.record)
                 rows.acknowledge(connection, self.claim, record)
             rows.settle(connection, self.claim, intent)
+        return True
 
     def _remove_others(self, intent: Intent, held: Acknowledged | None, found: Accepted | None) -> bool:
-        """Delete what an overtaken run added beside the record that is held; False if the partner refuses to."""
-        seen = [record.remote_id for record in (held, found) if record and record.remote_id]
+        """Delete what stands there beside the record that was found; False unless all of it is gone.
+
+        What was found is there for certain; what the ledger knows under another name may be gone, and was added anew.
+        """
+        seen = [record.remote_id for record in (found, held) if record and record.remote_id]
         others = {name for name in (*seen, intent.remote_id) if name} - set(seen[:1])
         for other in sorted(others):
             delete = replace(_asked(intent), kind="delete", remote_id=other)
-            if any(isinstance(answer, Refusal) for _, answer in self.session.perform([delete])):
+            if not all(isinstance(answer, Accepted) for _, answer in self.session.perform([delete])):
                 return False
         return True
 
@@ -212,6 +250,8 @@ class Records:
 
     def _write(self, connection: Connection, batch: Sequence[Operation], answers: Mapping[str, Answer]) -> None:
         """Write the answers down. What the partner left open keeps its intent: whoever comes next looks first."""
+        named = [answer.remote_id for each in batch if isinstance(answer := answers[each.key], Accepted)]
+        others = rows.holders(connection, self.claim.stream, [name for name in named if name])
         taken: list[Acknowledged] = []
         gone: list[str] = []
         later: list[str] = []
@@ -223,6 +263,9 @@ class Records:
                 later.append(each.key)
             elif isinstance(answer, Accepted) and each.kind == "delete":
                 gone.append(each.key)
+            elif isinstance(answer, Accepted) and others.get(answer.remote_id or "", each.key) != each.key:
+                # It took two records for one: deleting either would take both away.
+                self._refuse(connection, each, Refusal("value_refused", "the same record as another one's"))
             elif isinstance(answer, Accepted):
                 remote_id = answer.remote_id or each.remote_id
                 taken.append(Acknowledged(each.key, each.slot_id, each.record_sha256, remote_id, each.record))
@@ -236,7 +279,7 @@ class Records:
             self.claim,
             key=operation.key,
             slot_id=operation.slot_id,
-            record_sha256=operation.record_sha256,
+            record_sha256=DELETED if operation.kind == "delete" else operation.record_sha256,
             reason=f"{refusal.kind} ({refusal.said})" if refusal.said else refusal.kind,
             kind=refusal.kind,
         )
@@ -276,17 +319,17 @@ def standing_of_rows(decided: Decided, services: Services, folder: Path, *, reas
     return standing(decided, slots_to_send(plan, "operation"), refused, reason=reason)
 
 
-def _parts(plan: Path, kept: Collection[str], scope_field: str | None) -> Iterator[pa.Table]:
-    """The plan's operations in two parts: its deletes but for the slots ``kept``, then the others."""
+def _parts(plan: Path, kept: Collection[str], left_out: Collection[str], scope_field: str | None) -> Iterator[pa.Table]:
+    """The plan's operations: its deletes but for the slots ``kept``, then adds, then updates; without some keys."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     table = pq.read_table(plan)
-    is_delete = pc.equal(table["operation"], "delete")
-    deletes = table.filter(is_delete)
+    table = table.filter(pc.invert(pc.is_in(table["key"], pa.array(left_out, table["key"].type))))
+    deletes, adds, updates = (table.filter(pc.equal(table["operation"], kind)) for kind in ("delete", "add", "update"))
     deletes = deletes.filter(pc.invert(pc.is_in(deletes["slot_id"], pa.array(kept, deletes["slot_id"].type))))
-    for part in (deletes, table.filter(pc.invert(is_delete))):
+    for part in (deletes, pa.concat_tables([adds, updates])):
         yield part if scope_field is None else _in_turns(part, scope_field)
 
 

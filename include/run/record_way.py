@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.errors import ConfigurationError, DeliveryUncertain
+from include.errors import ConfigurationError, DeliveryRefused, DeliveryUncertain
 from include.integration import Personnel, Rows, Sftp
 from include.ledger import deliveries, rows
 from include.ledger.records import NewDelivery
@@ -14,7 +14,7 @@ from include.operations import Surveying
 from include.run.handed import Sent
 from include.run.one_try import OneTry
 from include.run.outcome import Outcome, Preview
-from include.run.pacing import PATIENCE, Pushed
+from include.run.pacing import Pushed
 from include.run.partner import Partner
 from include.run.pushing import Records, expire, plan_operations
 from include.run.surveying import record_found, survey
@@ -48,6 +48,7 @@ class RecordWay(OneTry):
                 f"Feed {self.mapping.feed} sends records, not files: there is no delivery to send again.",
                 next_step=f"`./callboard rebaseline {self.mapping.feed}` sends every record again",
             )
+        self._require_same_partner()
         with self.services.ledger_reading() as connection:
             left = deliveries.in_flight(connection, self.claim.stream)
             doubtful = rows.intents(connection, self.claim.stream)
@@ -60,7 +61,7 @@ class RecordWay(OneTry):
                 expire(planned, self.claim, self.services)
                 return Outcome(None, judged)
         partner = self._partner
-        probe = partner.require_able()
+        probe = partner.require_able(by_hand=bool(self.order.by))
         if "" in partner.parked():
             return Outcome(None, parked=True)
         with partner.asked(), self._session(partner) as session:
@@ -70,6 +71,7 @@ class RecordWay(OneTry):
         """Work out what would be asked for; nothing moves. A partner is asked at most what it holds."""
         found = None
         if self._surveys:
+            self._partner.require_able(by_hand=bool(self.order.by))
             with self._partner.asked(), self._session(self._partner) as session:
                 found = self._survey(session)
         planned = self.plan(found=found)
@@ -93,28 +95,79 @@ class RecordWay(OneTry):
             found=found,
         )
 
+    def _require_same_partner(self) -> None:
+        """What was acknowledged through one connection says nothing about who answers at another.
+
+        Raises:
+            ConfigurationError: the mapping names another connection than before, and nobody said that this is meant.
+        """
+        name = self.mapping.destination.connection
+        with self.services.ledger_reading() as connection:
+            known = rows.baseline(connection, self.claim.stream)
+        if known == name:
+            return
+        if known is not None and not self.order.rebaseline:
+            raise ConfigurationError(
+                f"Feed {self.mapping.feed} goes to connection {name}; what is known of its partner came from {known}.",
+                next_step=f"if nothing of ours is there yet, `./callboard rebaseline {self.mapping.feed}`; if it is "
+                f"the same partner under another name, give the connection its old name",
+            )
+        with self.services.ledger("begin_baseline") as connection:
+            rows.begin_baseline(connection, self.claim, name)
+
     def _push(self, session: RowSession, partner: Partner, *, probe: bool) -> Outcome:
         """Push until nothing is open any more: what a partner leaves open is looked up, and planned anew."""
         records, total = Records(self.claim, session, partner, self.services), Pushed()
         for attempt in range(_ROUNDS):
-            records.settle()
+            left_open = records.settle()
+            if attempt == 0:
+                self._forget_refusals_of_what_is_not_wanted()
+            if attempt == 0 and self.order.rebaseline:
+                with self.services.ledger("doubt_all") as connection:
+                    rows.doubt_all(connection, self.claim)
             if attempt == 0 and self._surveys:
                 record_found(self._survey(session), self.claim, self.services)
             planned = self.plan(again=attempt > 0)
             judged = self._judged(planned)
-            pushed = records.push(planned, deletes=not judged.withholds, probe=probe and attempt == 0)
+            first = probe and attempt == 0
+            pushed = records.push(planned, deletes=not judged.withholds, probe=first, but=left_open)
             total += pushed
             if not pushed.unknown:
                 break
-            if pushed.rest > PATIENCE:
-                partner.park("", pushed.rest)
-                raise _left_open(pushed.unknown, 1)
             time.sleep(pushed.rest)
         else:
             raise _left_open(pushed.unknown, _ROUNDS)
         held = self._hold(judged, planned) if judged.withholds and planned.effect.lost else None
         sent = Sent() if total.accepted or total.refused else None
-        return Outcome(sent, judged, held, parked=pushed.parked > 0)
+        return Outcome(sent, judged, held, parked=pushed.parked > 0, stuck=self._stuck())
+
+    def _stuck(self) -> DeliveryRefused | None:
+        """What is withdrawn here and still stands there: whoever reads it reads something that is not so any more."""
+        with self.services.ledger_reading() as connection:
+            kept = [each for each in rows.refusals(connection, self.claim.stream) if each.of_delete]
+        if not kept:
+            return None
+        why = ", ".join(sorted({each.reason for each in kept})[:3])
+        return DeliveryRefused(
+            f"Feed {self.mapping.feed}: {len(kept)} withdrawn record(s) still stand at the partner, which refuses to "
+            f"let go of them ({why}).",
+            next_step="take them away there by hand, or have the partner allow it; all else was sent, and these are "
+            "tried again by themselves",
+        )
+
+    def _forget_refusals_of_what_is_not_wanted(self) -> None:
+        """A record that nobody wants any more, and that is not there, is refused no more."""
+        import pyarrow.parquet as pq
+
+        with self.services.ledger_reading() as connection:
+            refused = {each.key for each in rows.refusals(connection, self.claim.stream) if not each.of_delete}
+        if not refused:
+            return
+        snapshot = self.services.artifacts.path(self.decided.snapshot)
+        over = refused - set(pq.read_table(snapshot, columns=["key"])["key"].to_pylist())
+        if over:
+            with self.services.ledger("withdraw_refusals") as connection:
+                rows.withdraw_refusals(connection, self.claim, over)
 
     def _survey(self, session: RowSession) -> Found:
         """What the partner really holds of what is this feed's to decide about."""

@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from include.ledger import rows
-from include.ledger.rows import UNKNOWN, Acknowledged
+from include.ledger.rows import Acknowledged
+from include.operations import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

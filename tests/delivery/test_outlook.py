@@ -330,10 +330,9 @@ def test_a_long_pause_parks_the_mailbox_and_nothing_else(office, graph):
 def test_refused_credentials_stop_the_feed_and_are_not_tried_for_ever(office, graph):
     wrong = replace(graph, password="another")
     office.services = wrong.reached_by(office.services)
-    for _ in range(5):
-        with pytest.raises(DeliveryRefused, match="invalid_client") as stopped:
-            run(office)
-        assert "another" not in str(stopped.value)
+    with pytest.raises(DeliveryRefused, match="invalid_client") as stopped:
+        run(office)
+    assert "another" not in str(stopped.value)
     asked = len(graph.requests())
     with pytest.raises(DestinationUnavailable, match="5 times in a row"):
         run(office)

@@ -133,6 +133,7 @@ def test_each_stream_keeps_its_own_last_and_orders_stay_on_record(database):
             "mail": 0,
             "inbound_file": 0,
             "acceptance": 0,
+            "row_generation": 0,
         }
         assert forget_rows(connection, BEFORE) == removed
         assert rows(connection, "SELECT stream, seq FROM delivery") == {("feed", 2), ("feed@test", 2)}

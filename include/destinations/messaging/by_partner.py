@@ -30,7 +30,7 @@ class SecureMessaging:
             from include.destinations.messaging.spok import spok_session
 
             return spok_session(connection, mapping)
-        from include.destinations.http_partner import http_session
+        from include.destinations.http_partner import http_session, key_prefix
 
         rate = settings.rate.as_rate() if settings.rate else None
-        return http_session(connection, settings.http, rate=rate)
+        return http_session(connection, settings.http, rate=rate, prefix=key_prefix(mapping))

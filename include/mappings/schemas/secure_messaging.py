@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from include.mappings.http_profile import (
+    FindRequest,
     HttpProfile,
     HttpRequest,
     NamingRequest,
@@ -60,8 +61,8 @@ class MessagingProfile(HttpProfile):
     add: NamingRequest = NamingRequest(method="POST", path="/assignments", body=dict(_ENTRY), remote_id="id")
     update: NamingRequest = NamingRequest(method="PATCH", path="/assignments/{remote_id}", body=dict(_ENTRY))
     delete: HttpRequest = HttpRequest(method="DELETE", path="/assignments/{remote_id}")
-    find: NamingRequest | None = NamingRequest(
-        method="GET", path="/assignments?client_ref={key}", remote_id="assignments.0.id"
+    find: FindRequest | None = FindRequest(
+        method="GET", path="/assignments?client_ref={key}", items="assignments", key="client_ref", remote_id="id"
     )
 
 

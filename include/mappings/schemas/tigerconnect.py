@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.mappings.http_profile import (
+    FindRequest,
     HttpProfile,
     HttpRequest,
     ListRequest,
@@ -48,8 +49,8 @@ class TigerConnectProfile(HttpProfile):
     add: NamingRequest = NamingRequest(method="PUT", path=_SHIFTS, body=dict(_SHIFT), remote_id="id")
     update: NamingRequest = NamingRequest(method="PUT", path=_SHIFTS, body=dict(_SHIFT), remote_id="id")
     delete: HttpRequest = HttpRequest(method="DELETE", path=_SHIFTS + "/{remote_id}")
-    find: NamingRequest | None = NamingRequest(
-        method="GET", path=_SHIFTS + "?external_id={key}", remote_id="shifts.0.id"
+    find: FindRequest | None = FindRequest(
+        method="GET", path=_SHIFTS + "?external_id={key}", items="shifts", key="external_id", remote_id="id"
     )
     list: ListRequest | None = ListRequest(
         method="GET",

@@ -34,6 +34,11 @@ def upgrade() -> None:
             changed_at timestamptz NOT NULL DEFAULT now(),
             PRIMARY KEY (stream, key)
         );
+        -- Through which connection a partner got the records that it acknowledged.
+        CREATE TABLE row_baseline (
+            stream text PRIMARY KEY REFERENCES stream,
+            connection text NOT NULL
+        );
         -- What must be mended, a name of include/reasons.py; null where a result file said it in its own words.
         ALTER TABLE refusal ADD COLUMN kind text;
         """
