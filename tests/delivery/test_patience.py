@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from include.errors import DeliveryUncertain, DestinationUnavailable
-from include.ledger import partners
-from include.operations import Rate
+from include.errors import (
+    ConfigurationError,
+    DeliveryHeld,
+    DeliveryRefused,
+    DeliveryUncertain,
+    DestinationUnavailable,
+)
+from include.ledger import partners, rows
+from include.operations import Accepted, Rate
 from include.run import pacing
+from include.run.order import Order
 from include.run.partner import BREAKS_AFTER
 from tests.delivery.test_rows import Partner, acknowledged, change, intents, records, run, wanted
 
 if TYPE_CHECKING:
-    from include.operations import Operation
+    from include.operations import Answer, Operation
 
 SFTP = "callboard_sandbox_sftp"  # the connection that the small hospital's feeds have
 
@@ -185,3 +192,124 @@ def test_a_breaker_opens_and_then_asks_for_one_thing_first(world, partner):
     assert partner.holds() == wanted(world)
     change(world, records(world)[0]["slot_id"], note="and now as ever")
     assert run(world, partner).counts.pending == 0
+
+
+def test_a_rate_that_is_smaller_than_a_batch_is_no_standstill(world, partner):
+    everything = len(wanted(world))
+    slow = replace(partner, batch=1000, rate=Rate(operations=2, seconds=60))
+    for number in range(1, everything):
+        run(world, slow)
+        assert len(partner.holds()) == min(2 * number, everything)
+        passes(world, 60)
+    assert partner.holds() == wanted(world)
+
+
+@pytest.mark.parametrize("seconds", ["0", "-5", "0.001"])
+def test_a_partner_that_says_at_once_is_not_asked_again_and_again(world, partner, seconds):
+    asked: list[str] = []
+
+    def fault(operation: Operation) -> str:
+        asked.append(operation.key)
+        return f"later {seconds}"
+
+    receipt = run(world, replace(partner, fault=fault, batch=100))
+    assert receipt.counts.pending == len(wanted(world))
+    assert max(asked.count(key) for key in asked) <= 6
+
+
+def test_a_record_that_cannot_be_looked_for_keeps_no_other_waiting(world, partner):
+    victim = min(wanted(world))
+    with pytest.raises(DeliveryUncertain):
+        run(world, replace(partner, fault=lambda each: "silent" if each.key == victim else None, batch=1))
+    assert [each.key for each in intents(world)] == [victim]
+    blind = replace(partner, blind=lambda each: each.key == victim)
+    receipt = run(world, blind)
+    assert (receipt.state, receipt.counts.pending) == ("delivered", 1)
+    assert partner.holds() == wanted(world), "the lost add had been done, and was not repeated"
+    assert [each.key for each in intents(world)] == [victim]
+    assert run(world, partner).counts.pending == 0
+    assert partner.holds() == wanted(world)
+
+
+def test_a_probe_without_a_clear_answer_is_none(world, partner):
+    for _ in range(BREAKS_AFTER):
+        with pytest.raises(DestinationUnavailable):
+            run(world, replace(partner, fault=lambda _: "down"))
+    passes(world, 61)
+    asked: list[str] = []
+    with pytest.raises(DestinationUnavailable, match="no clear answer"):
+        run(world, replace(partner, fault=lambda operation: asked.append(operation.key) or "open"))
+    assert len(asked) == 1
+    with world.services.ledger_reading() as connection:
+        known = partners.failures(connection, SFTP)
+    assert known is not None
+    assert known.count == BREAKS_AFTER + 1
+
+
+def test_another_connection_is_another_partner_and_somebody_has_to_say_so(world, partner, tmp_path):
+    run(world, partner)
+    yaml = world.services.settings.mappings / "epic_on_call_finder.yaml"
+    yaml.write_text(yaml.read_text().replace("destination: {", "destination: {connection: real_one, "))
+    real = Partner(tmp_path / "real.sqlite", batch=3)
+    with pytest.raises(ConfigurationError, match="connection real_one"):
+        run(world, real)
+    assert run(world, real, order=Order(rebaseline=True, by="somebody")).counts.pending == 0
+    assert real.holds() == wanted(world)
+    assert run(world, real).state == "unchanged"
+
+
+def test_what_is_withdrawn_and_cannot_be_taken_away_is_told_until_it_is(world, partner):
+    run(world, partner)
+    victim, other = sorted(record["slot_id"] for record in records(world))[:2]
+    change(world, victim, is_pending=True)
+    change(world, other, note="changed")
+    keeps = replace(partner, fault=lambda operation: "refuse" if operation.kind == "delete" else None)
+    with pytest.raises(DeliveryRefused, match=r"1 withdrawn record\(s\)"):
+        run(world, keeps)
+    assert sum("changed" in content for content in partner.holds().values()) == 1, "all else was sent"
+    asked: list[str] = []
+    with pytest.raises(DeliveryRefused):
+        run(world, replace(partner, fault=lambda operation: asked.append(operation.key)))
+    assert asked == [], "not before a quarter of an hour has passed"
+    with world.services.ledger("test_waits") as connection:
+        connection.exec_driver_sql("UPDATE refusal SET last_at = last_at - interval '16 minutes'")
+    assert run(world, partner).counts.pending == 0
+    assert partner.holds() == wanted(world)
+
+
+def test_a_new_baseline_that_is_put_off_goes_on_later(world, partner):
+    run(world, partner)
+    order = Order(rebaseline=True, by="somebody")
+    assert run(world, replace(partner, fault=lambda _: "all later 3600"), order=order).counts.pending > 0
+    passes(world, 3601)
+    asked: list[str] = []
+    run(world, replace(partner, fault=lambda operation: asked.append(operation.key)))
+    assert sorted(asked) == sorted(wanted(world))
+
+
+def test_what_nobody_knows_is_no_change_that_a_guard_counts(world, partner):
+    yaml = world.services.settings.mappings / "epic_on_call_finder.yaml"
+    yaml.write_text(yaml.read_text().replace("updates_percent: 100", "updates_percent: 0, floor: 0"))
+    run(world, partner)
+    with world.services.ledger("test_doubts") as connection:
+        connection.exec_driver_sql("UPDATE row_ack SET record_sha256 = 'unknown'")
+    assert run(world, partner).state == "delivered"
+    change(world, records(world)[0]["slot_id"], note="a change of the schedule's")
+    with pytest.raises(DeliveryHeld):
+        run(world, partner)
+
+
+def test_two_records_that_the_partner_takes_for_one_are_not_both_taken(world, partner):
+    first, second = sorted(wanted(world))[:2]
+
+    class Merging(Partner):
+        def _answer(self, operation: Operation) -> Answer:
+            return Accepted("1") if operation.key == second else super()._answer(operation)
+
+    merging = Merging(partner.file, batch=1)
+    assert run(world, merging).counts.pending == 1
+    with world.services.ledger_reading() as connection:
+        (refused,) = rows.refusals(connection, "epic_on_call_finder")
+    assert (refused.key, refused.kind) == (second, "value_refused")
+    assert partner.holds().keys() == wanted(world).keys() - {second}
+    assert first in partner.holds()

@@ -45,6 +45,7 @@ class Partner:
     after: Callable[[Operation], object] = field(default=lambda _: None)
     batch: int = 1
     rate: Rate | None = None
+    blind: Callable[[Operation], bool] = field(default=lambda _: False)
 
     @contextmanager
     def session(self, connection: Any, settings: Any) -> Iterator[Partner]:
@@ -80,8 +81,11 @@ class Partner:
     def scope_field(self) -> str:
         return "provider_id"
 
-    def find(self, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Accepted | None]]:
+    def find(self, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Accepted | Unknown | None]]:
         for operation in operations:
+            if self.blind(operation):
+                yield operation, Unknown("cannot be looked for")
+                continue
             with sqlite3.connect(self.file) as database:
                 found = database.execute("SELECT id FROM record WHERE key = ?", [operation.key]).fetchone()
             yield operation, Accepted(str(found[0])) if found else None
