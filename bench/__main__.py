@@ -33,6 +33,7 @@ def parts(*, quick: bool) -> dict[str, Callable[[Path], Iterator[Figure]]]:
         "import": lambda folder: importing.measure(folder, 20_000 if quick else 1_000_000),
         "pushes": lambda folder: pushes.measure(folder, 500 if quick else 10_000),
         # Starting a platform is not quick: tests/platform does it.
+        **({} if quick else {"calendars": lambda folder: whole.measure_calendars(folder, 20)}),
         **({} if quick else {"whole": lambda folder: whole.measure(folder, 20)}),
     }
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import httpx
 import psutil  # type: ignore[import-untyped]
 import psycopg
 
@@ -66,33 +67,73 @@ def measure(folder: Path, rounds: int) -> Iterator[Figure]:
     yield Figure(name, round(statistics.median(times), 1), "x", 6, at_least=True, spread=spread, beside=beside)
 
 
+def measure_calendars(folder: Path, rounds: int) -> Iterator[Figure]:
+    """A changed slot's way into its holder's calendar: it wakes Outlook alone, all feeds being live by their clocks."""
+    with _platform(folder / "live", {}, every_feed=True, clock=None) as (live, _):
+        seconds = list(_moved_events(live, rounds))
+    yield from _latency("all feeds live", seconds, 2.5, 5, what="commit to the event at Graph")
+
+
+def _moved_events(platform: Platform, number: int) -> Iterator[float]:
+    """Seconds from the commit of a slot's other end to the event that ends so."""
+    url = platform.access["sandbox"]["graph"]["control"]
+    with (
+        psycopg.connect(platform.access["schedule_dsn"], autocommit=True) as store,
+        _api(platform) as api,
+        httpx.Client() as graph,
+    ):
+        shifts = store.execute(
+            "SELECT slot_id FROM schedules JOIN assignments USING (assignment_id) WHERE assignment_type = 'Shift'"
+        ).fetchall()
+        held = {event["key"].rpartition("|")[2]: event for event in graph.get(f"{url}/_state").json()}
+        slot = min(slot_id for (slot_id,) in shifts if slot_id in held)
+        for _ in range(number):
+            store.execute(
+                "UPDATE schedules SET stop_local = stop_local + interval '1 min', "
+                "stop_utc = stop_utc + interval '1 min' WHERE slot_id = %s",
+                [slot],
+            )
+            began, before = time.perf_counter(), held[slot]["end"]
+            while held[slot]["end"] == before:
+                time.sleep(0.05)
+                held = {event["key"].rpartition("|")[2]: event for event in graph.get(f"{url}/_state").json()}
+            yield time.perf_counter() - began
+            wait_until(lambda: api.runs("outlook", limit=1)[0]["state"] in FINISHED, 60, "the run's end")
+            time.sleep(2 + 0.1 * (number % 7))
+
+
 def _latency(
-    when: str, seconds: list[float], p50_limit: float | None = None, p95_limit: float | None = None
+    when: str,
+    seconds: list[float],
+    p50_limit: float | None = None,
+    p95_limit: float | None = None,
+    what: str = "commit to the file at the partner",
 ) -> Iterator[Figure]:
     """How long changes took to the partner: the median and the 95th percentile."""
     changes = sorted(seconds)
     spread = (round(changes[0], 2), round(changes[-1], 2))
     p50, p95 = statistics.median(changes), changes[min(len(changes) - 1, round(0.95 * len(changes)))]
-    yield Figure(f"commit to the file at the partner, p50, {when}", round(p50, 2), "s", p50_limit, spread=spread)
-    yield Figure(f"commit to the file at the partner, p95, {when}", round(p95, 2), "s", p95_limit)
+    yield Figure(f"{what}, p50, {when}", round(p50, 2), "s", p50_limit, spread=spread)
+    yield Figure(f"{what}, p95, {when}", round(p95, 2), "s", p95_limit)
 
 
 @contextmanager
 def _platform(
-    folder: Path, settings: Mapping[str, str], *, every_feed: bool = False
+    folder: Path, settings: Mapping[str, str], *, every_feed: bool = False, clock: str | None = _ALWAYS
 ) -> Iterator[tuple[Platform, float]]:
     """A platform that has done its first round, and the seconds from its start to its first task.
 
-    It has the on-call feed alone, or ``every_feed`` that ships, all others running every minute.
+    It has the on-call feed alone, or ``every_feed`` that ships, the others by another ``clock`` than their own (None:
+    by their own).
     """
     mappings = folder / "mappings"
     mappings.mkdir(parents=True)
     for file in (PROJECT_ROOT / "include" / "mappings").glob("*" if every_feed else f"{ON_CALL}.*"):
         if file.suffix in {".yaml", ".csv"}:
             shutil.copy(file, mappings)
-    for yaml in mappings.glob("*.yaml"):
+    for yaml in mappings.glob("*.yaml") if clock is not None else ():
         rest = re.sub(r"^schedule: .*\n", "", yaml.read_text("utf-8"), flags=re.MULTILINE)
-        yaml.write_text(f"{rest}\nschedule: '{_NEVER if yaml.stem == ON_CALL else _ALWAYS}'\n", "utf-8")
+        yaml.write_text(f"{rest}\nschedule: '{_NEVER if yaml.stem == ON_CALL else clock}'\n", "utf-8")
     platform = Platform(folder / "var", mappings, NOW, settings=settings)
     began = datetime.now(UTC)
     try:
