@@ -13,11 +13,11 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from sandbox.unpublished import Roster, complaint, read_json
 from sandbox.web import stand_in
 
 if TYPE_CHECKING:
@@ -25,16 +25,6 @@ if TYPE_CHECKING:
 
 _OWNER = "assignments"
 _FIELDS = ("client_ref", "target_id", "user_id", "role", "start", "end", "priority", "note", "source_slot_id")
-_CODES = {
-    400: "BAD_REQUEST",
-    401: "SIGN_IN",
-    403: "FORBIDDEN",
-    404: "NOT_FOUND",
-    409: "CONFLICT",
-    422: "BAD_VALUE",
-    429: "TOO_MANY_REQUESTS",
-    503: "TRY_LATER",
-}
 
 
 @dataclass
@@ -45,13 +35,12 @@ class Platform:
     login: str | None = None
     password: str | None = None
     session_seconds: float = 900.0
-    people: frozenset[str] | None = None
-    targets: frozenset[str] | None = None
+    roster: Roster = field(default_factory=Roster)
     sessions: dict[str, float] = field(default_factory=dict)
 
     async def sign_in(self, request: web.Request) -> web.Response:
         """``POST /sessions``."""
-        body = await _json(request)
+        body = await read_json(request)
         for name, right in (("login", self.login), ("password", self.password)):
             if not body.get(name) or (right is not None and body[name] != right):
                 return complaint(401)
@@ -61,7 +50,7 @@ class Platform:
 
     async def add(self, request: web.Request) -> web.Response:
         """``POST /assignments``."""
-        entry = await _json(request)
+        entry = await read_json(request)
         wrong = self._refusal(request, entry)
         if wrong is not None:
             return wrong
@@ -71,7 +60,7 @@ class Platform:
 
     async def change(self, request: web.Request) -> web.Response:
         """``PATCH /assignments/{id}``."""
-        entry, name = await _json(request), request.match_info["id"]
+        entry, name = await read_json(request), request.match_info["id"]
         held = self.documents.get(_OWNER, name)
         wrong = self._refusal(request, (held or {}) | entry)
         if wrong is not None:
@@ -101,14 +90,6 @@ class Platform:
         ]
         return web.json_response({"assignments": entries})
 
-    async def set_roster(self, request: web.Request) -> web.Response:
-        """``POST /_roster``."""
-        body = await _json(request)
-        self.people, self.targets = (
-            None if body.get(name) is None else frozenset(body[name]) for name in ("people", "targets")
-        )
-        return web.json_response({})
-
     async def expire(self, _: web.Request) -> web.Response:
         """``POST /_expire``."""
         self.sessions.clear()
@@ -128,21 +109,7 @@ class Platform:
     def _refusal(self, request: web.Request, entry: dict[str, Any]) -> web.Response | None:
         if not self._is_signed_in(request):
             return complaint(401)
-        if not all(isinstance(entry.get(name), str) for name in ("user_id", "target_id", "start", "end")):
-            return complaint(400)
-        if not (_moment(entry["start"]) < _moment(entry["end"])):
-            return complaint(422)
-        if self.people is not None and entry["user_id"] not in self.people:
-            return complaint(404, code="UNKNOWN_USER")
-        if self.targets is not None and entry["target_id"] not in self.targets:
-            return complaint(404, code="UNKNOWN_TARGET")
-        return None
-
-
-def complaint(status: int, headers: dict[str, str] | None = None, code: str | None = None) -> web.Response:
-    """An error as this partner writes it."""
-    body = {"code": code or _CODES.get(status, "ERROR"), "message": "The sandbox answers so."}
-    return web.json_response(body, status=status, headers=headers)
+        return self.roster.refusal(entry, target="target_id")
 
 
 def app(
@@ -160,22 +127,6 @@ def app(
     application.router.add_get("/assignments", platform.find)
     application.router.add_patch("/assignments/{id}", platform.change)
     application.router.add_delete("/assignments/{id}", platform.remove)
-    application.router.add_post("/_roster", platform.set_roster)
+    application.router.add_post("/_roster", platform.roster.replace)
     application.router.add_post("/_expire", platform.expire)
     return application
-
-
-async def _json(request: web.Request) -> dict[str, Any]:
-    try:
-        body = await request.json()
-    except ValueError:
-        body = None
-    return body if isinstance(body, dict) else {}
-
-
-def _moment(text: str) -> datetime:
-    """An instant; what is none comes after everything."""
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        return datetime.max.replace(tzinfo=UTC)

@@ -14,27 +14,18 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from sandbox.unpublished import Roster, complaint, moment, read_json
 from sandbox.web import stand_in
 
 if TYPE_CHECKING:
     from sandbox.documents import Documents
 
 _TEXTS = ("job_token", "user_id", "start", "end")
-_CODES = {
-    400: "BAD_REQUEST",
-    401: "SIGN_IN",
-    403: "FORBIDDEN",
-    404: "NOT_FOUND",
-    422: "BAD_VALUE",
-    429: "TOO_MANY_REQUESTS",
-    503: "TRY_LATER",
-}
 
 
 @dataclass
@@ -45,16 +36,15 @@ class Organization:
     login: str | None = None
     password: str | None = None
     group_id: str | None = None
-    people: frozenset[str] | None = None
-    targets: frozenset[str] | None = None
+    roster: Roster = field(default_factory=Roster)
 
     async def put(self, request: web.Request) -> web.Response:
         """``PUT /groups/{group}/shifts``: add or replace, by ``external_id``."""
         stranger = self._stranger(request)
         if stranger is not None:
             return stranger
-        shift, group = await _json(request), request.match_info["group"]
-        wrong = self._refusal(shift)
+        shift, group = await read_json(request), request.match_info["group"]
+        wrong = self.roster.refusal(shift, target="job_token")
         if wrong is not None:
             return wrong
         reference = shift.get("external_id")
@@ -74,8 +64,8 @@ class Organization:
             for name, shift in self.documents.of(request.match_info["group"]).items()
             if query.get("external_id") in (None, shift["external_id"])
             and query.get("job_token") in (None, shift["job_token"])
-            and ("from" not in query or _moment(shift["end"]) > _moment(query["from"]))
-            and ("to" not in query or _moment(shift["start"]) < _moment(query["to"]))
+            and ("from" not in query or moment(shift["end"]) > moment(query["from"]))
+            and ("to" not in query or moment(shift["start"]) < moment(query["to"]))
         ]
         return web.json_response({"shifts": found})
 
@@ -90,19 +80,11 @@ class Organization:
 
     async def typed(self, request: web.Request) -> web.Response:
         """``POST /_typed``."""
-        shift = await _json(request)
+        shift = await read_json(request)
         name = secrets.token_hex(8)
         typed = {text: shift[text] for text in _TEXTS}
         self.documents.put(shift["group"], name, {"external_id": shift.get("external_id")} | typed)
         return web.json_response({"id": name}, status=201)
-
-    async def set_roster(self, request: web.Request) -> web.Response:
-        """``POST /_roster``."""
-        body = await _json(request)
-        self.people, self.targets = (
-            None if body.get(name) is None else frozenset(body[name]) for name in ("people", "targets")
-        )
-        return web.json_response({})
 
     def state(self) -> list[dict[str, Any]]:
         """What it holds now."""
@@ -128,23 +110,6 @@ class Organization:
             return complaint(401)
         return None if self.group_id in (None, request.match_info["group"]) else complaint(403)
 
-    def _refusal(self, shift: dict[str, Any]) -> web.Response | None:
-        if not all(isinstance(shift.get(name), str) for name in _TEXTS):
-            return complaint(400)
-        if not _moment(shift["start"]) < _moment(shift["end"]):
-            return complaint(422)
-        if self.people is not None and shift["user_id"] not in self.people:
-            return complaint(404, code="UNKNOWN_USER")
-        if self.targets is not None and shift["job_token"] not in self.targets:
-            return complaint(404, code="UNKNOWN_TARGET")
-        return None
-
-
-def complaint(status: int, headers: dict[str, str] | None = None, code: str | None = None) -> web.Response:
-    """An error as this partner writes it."""
-    body = {"code": code or _CODES.get(status, "ERROR"), "message": "The sandbox answers so."}
-    return web.json_response(body, status=status, headers=headers)
-
 
 def app(
     documents: Documents, *, login: str | None = None, password: str | None = None, group_id: str | None = None
@@ -156,21 +121,5 @@ def app(
     application.router.add_get("/groups/{group}/shifts", organization.show)
     application.router.add_delete("/groups/{group}/shifts/{id}", organization.remove)
     application.router.add_post("/_typed", organization.typed)
-    application.router.add_post("/_roster", organization.set_roster)
+    application.router.add_post("/_roster", organization.roster.replace)
     return application
-
-
-async def _json(request: web.Request) -> dict[str, Any]:
-    try:
-        body = await request.json()
-    except ValueError:
-        body = None
-    return body if isinstance(body, dict) else {}
-
-
-def _moment(text: str) -> datetime:
-    """An instant; what is none comes after everything."""
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        return datetime.max.replace(tzinfo=UTC)
