@@ -117,8 +117,10 @@ def test_killed_at_the_effects_of_a_push_the_partner_equals_the_store(which, req
     _edit(side, dice)
     effects = effects_of(side.run, tmp_path / "effects.json")
     assert any(name.endswith((".ask", ".call")) for name in effects)
-    # Each kind of effect, the first and the last time it happens.
-    places = sorted({effects.index(n) for n in effects} | {len(effects) - effects[::-1].index(n) - 1 for n in effects})
+    # Each kind of effect the first time it happens; of what is said to the partner and written down, also the last.
+    last = {name: len(effects) - effects[::-1].index(name) - 1 for name in effects}
+    said = {name: place for name, place in last.items() if name.endswith((".ask", ".call", "_rows"))}
+    places = sorted({effects.index(name) for name in effects} | {*said.values()})
     killed = 0
     for place in places:
         for moment in ("before", "after"):
