@@ -137,9 +137,14 @@ def _edit(side: Side, dice: random.Random) -> None:
     """Something to add, to change and to delete."""
     with side.world.store() as store:
         slots = [row[0] for row in store.execute("SELECT slot_id FROM schedules ORDER BY slot_id").fetchall()]
-        waiting, noted, moved = (dice.sample(slots, number) for number in (4, 4, 2))
+        waiting, noted, moved = (dice.sample(slots, number) for number in (6, 10, 2))
         store.execute("UPDATE schedules SET is_pending = NOT is_pending WHERE slot_id = ANY(%s)", [waiting])
         store.execute("UPDATE schedules SET note = %s WHERE slot_id = ANY(%s)", [f"note {dice.random()}", noted])
+        store.execute(
+            "UPDATE schedules SET stop_utc = stop_utc + interval '1 min', stop_local = stop_local + interval '1 min' "
+            "WHERE slot_id = ANY(%s)",
+            [noted],
+        )
         holder = f"E0{dice.randrange(5)}"
         # Not so that somebody stands in one place twice at a time: Spok would refuse that.
         store.execute(

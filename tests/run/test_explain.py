@@ -12,6 +12,7 @@ from include.errors import ConfigurationError, DeliveryHeld, DestinationUnavaila
 from include.integration import Integration, Rows, Slots
 from include.ledger import fence, runs
 from include.operations import Refusal
+from include.reasons import REASONS
 from include.run.account import standing
 from include.run.deliver import deliver
 from include.run.explain import explain_person, explain_slot
@@ -238,7 +239,7 @@ class Refusing(Accepting):
     def perform(self, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Answer]]:
         for operation in operations:
             if operation.slot_id == "NEW":
-                yield operation, Refusal("unknown target T-CARD")
+                yield operation, Refusal("mapping_incomplete", "UNKNOWN_TARGET")
             else:
                 yield from super().perform([operation])
 
@@ -253,7 +254,9 @@ def test_a_record_that_the_partner_refused_is_told_with_its_answer(world):
         deliver(pushed, world.decide(EPIC), world.services)
     outcome, reason, detail = told(world, feed=EPIC)
     assert (outcome, reason) == ("pending", "refused")
-    assert "unknown target T-CARD" in detail
+    assert "mapping_incomplete (UNKNOWN_TARGET)" in detail
+    about = explain_slot(world.services, EPIC, "NEW")
+    assert (about.owner, about.fix) == (REASONS["mapping_incomplete"].owner, REASONS["mapping_incomplete"].fix)
     assert "refused 1 time(s) since 20" in detail
 
 
