@@ -27,7 +27,7 @@ FAULTS = (
 @pytest.fixture
 def office(world, tmp_path):
     """One department of many people with calendars, whose slots change by thousands."""
-    (world.services.settings.mappings / "outlook.yaml").write_text(YAML + "settings: {lanes: 4}\n", "utf-8")
+    (world.services.settings.mappings / "outlook.yaml").write_text(YAML.replace("limits: {", "limits: {deletes: 100000, "), "utf-8")
     (world.services.settings.mappings / "outlook.csv").write_text(CSV, "utf-8")
     change(world, "DELETE FROM schedules")
     change(
