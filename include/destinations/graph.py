@@ -20,7 +20,7 @@ from include.destinations import graph_events as events
 from include.destinations.graph_answers import answer_to
 from include.destinations.graph_client import GraphClient, Part, signed_in
 from include.errors import DeliveryRefused
-from include.operations import Accepted, Held, Refusal, Unknown
+from include.operations import Accepted, Held, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -76,21 +76,21 @@ class GraphSession:
     def perform(self, operations: Sequence[Operation]) -> Iterator[tuple[Operation, Answer]]:
         """Do them; an event that somebody deleted is created anew instead of being updated."""
         gone: list[Operation] = []
-        denied: dict[str, Operation] = {}
+        denied: list[tuple[Operation, Answered]] = []
         for operation, answered in self._asked(operations, self._part_of):
             if answered.status == 403:
-                denied[operation.key] = operation
+                denied.append((operation, answered))
             elif operation.kind == "update" and events.is_gone(answered):
                 gone.append(operation)
             else:
                 yield operation, self._judged(operation, answered)
-        if len(denied) == len(operations) and len({_mailbox(each) for each in denied.values()}) >= _MANY:
+        if len(denied) == len(operations) and len({_mailbox(each) for each, _ in denied}) >= _MANY:
             raise DeliveryRefused(
                 f"Microsoft Graph denies access to all {len(denied)} mailboxes that were asked.",
                 next_step="check the application's permission Calendars.ReadWrite, its consent and its access policy",
             )
-        for operation in denied.values():
-            yield operation, Refusal("id_unknown", "403 denied")
+        for operation, answered in denied:
+            yield operation, self._judged(operation, answered)
         again = [replace(operation, kind="add") for operation in gone]
         originals = {operation.key: operation for operation in gone}
         for operation, answered in self._asked(again, self._part_of):

@@ -136,7 +136,10 @@ class RecordWay(OneTry):
                 break
             time.sleep(pushed.rest)
         else:
-            raise _left_open(pushed.unknown, _ROUNDS)
+            raise DeliveryUncertain(
+                f"The partner left {pushed.unknown} record(s) open, {_ROUNDS} times one after the other.",
+                next_step="nothing; they are looked up before anything is repeated",
+            )
         held = self._hold(judged, planned) if judged.withholds and planned.effect.lost else None
         sent = Sent() if total.accepted or total.refused else None
         return Outcome(sent, judged, held, parked=pushed.parked > 0, stuck=self._stuck())
@@ -220,10 +223,3 @@ class RecordWay(OneTry):
             files=(),
         )
         return self.guarding.hold(judged, held, planned.operations, "operation")
-
-
-def _left_open(records: int, times: int) -> DeliveryUncertain:
-    return DeliveryUncertain(
-        f"The partner left {records} record(s) open, {times} time(s) one after the other.",
-        next_step="nothing; they are looked up before anything is repeated",
-    )

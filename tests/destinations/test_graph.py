@@ -19,7 +19,7 @@ from include.destinations.graph_answers import answer_to
 from include.destinations.graph_client import Answered
 from include.destinations.graph_events import Marks, agrees, content, slot_of
 from include.destinations.graph_sign_in import account_of
-from include.errors import ConfigurationError
+from include.errors import ConfigurationError, DeliveryRefused
 from include.operations import Accepted, Later, Operation, Refusal, Unknown
 from tests.support import http_partners
 
@@ -97,6 +97,18 @@ def test_a_session_says_what_became_of_each(graph):
         found = {each.key: answer for each, answer in session.find(asked)}
         assert found["ada@example.org|S1"] == answers["ada@example.org|S1"]
         assert found["nobody@example.org|S2"] is None
+
+
+def test_one_mailbox_that_is_denied_is_refused_alone_and_all_of_them_stop_the_feed(graph):
+    people = [operation(number, f"m{number}@example.org") for number in range(3)]
+    with GraphCalendars().session(graph.connection, MAPPING) as session:
+        graph.misbehave({"match": "^POST /v1.0/users/m1%40", "status": 403})
+        answers = {each.slot_id: answer for each, answer in session.perform(people)}
+        assert answers.pop("S1") == Refusal("id_unknown", "403 ErrorAccessDenied")
+        assert all(isinstance(answer, Accepted) for answer in answers.values())
+        graph.misbehave({"match": "^POST /v1.0/users/", "status": 403, "times": 9})
+        with pytest.raises(DeliveryRefused, match="all 3 mailboxes"):
+            list(session.perform(people))
 
 
 def test_keys_that_differ_in_capitals_are_different_records(graph):
