@@ -8,12 +8,14 @@ lose Retry-After (docs/decisions/0023).
 from __future__ import annotations
 
 import json
+import re
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from include.destinations.graph_sign_in import Account, account_of
+from include.destinations.http_answers import seconds_of
 from include.effects import effect
 from include.errors import DeliveryRefused, DestinationUnavailable
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from include.destinations.connection import ConnectionDetails
 
 _PREFER = 'IdType="ImmutableId", outlook.timezone="UTC", outlook.body-content-type="text"'
+#: Codes that may be told in mails and logs: words of a program. Anything else could be somebody's.
+_CODE = re.compile(r"[A-Za-z][A-Za-z_.]{0,79}\Z")
 _OPENING, _ANSWERING = 10.0, 60.0  # seconds
 
 
@@ -54,7 +58,8 @@ class Answered:
     def code(self) -> str:
         """Graph's code of the error; empty without one."""
         error = self.body.get("error")
-        return str(error.get("code") or "")[:80] if isinstance(error, dict) else ""
+        code = error.get("code") if isinstance(error, dict) else None
+        return code if isinstance(code, str) and _CODE.match(code) else ""
 
 
 @contextmanager
@@ -175,8 +180,5 @@ def _body(content: bytes) -> Mapping[str, Any]:
 
 
 def _seconds(told: Any) -> float | None:
-    """Read Retry-After, which Graph gives in seconds."""
-    try:
-        return max(0.0, float(told))
-    except (TypeError, ValueError):
-        return None
+    """How long Retry-After asks for patience; None where it is not there."""
+    return None if told is None else seconds_of(str(told))

@@ -11,11 +11,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from include.destinations.http_address import base_url
 from include.errors import ConfigurationError, DeliveryRefused, DestinationUnavailable
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def account_of(connection: ConnectionDetails) -> Account:
     """Read a connection.
 
     Raises:
-        ConfigurationError: it lacks something.
+        ConfigurationError: it lacks something, or names an address without TLS.
     """
     extra = connection.extra
     certificate = extra.get("certificate_data")
@@ -130,23 +131,15 @@ def account_of(connection: ConnectionDetails) -> Account:
             f"Connection {connection.name} lacks {', '.join(missing)}.",
             next_step="complete it; docs/runbooks/outlook.md tells how",
         )
-    host = _address(connection.host, connection.port) or _GRAPH
-    authority = str(extra.get("authority") or _AUTHORITY).rstrip("/")
+    host = base_url(connection) if connection.host else _GRAPH
+    authority = base_url(replace(connection, host=str(extra.get("authority") or _AUTHORITY), port=None))
     scopes = extra.get("scopes") or f"{_GRAPH}/.default"
     return Account(
         name=connection.name,
         base=f"{host}/{extra.get('api_version') or 'v1.0'}",
-        token_endpoint=f"{_address(authority, None)}/{extra['tenant_id']}/oauth2/v2.0/token",
+        token_endpoint=f"{authority}/{extra['tenant_id']}/oauth2/v2.0/token",
         client_id=str(connection.login),
         scope=" ".join(scopes) if isinstance(scopes, list) else str(scopes),
         secret=connection.password if certificate is None else None,
         certificate=certificate,
     )
-
-
-def _address(host: str | None, port: int | None) -> str:
-    """A whole address of what may be a bare name."""
-    if not host:
-        return ""
-    address = host if "://" in host else f"https://{host}"
-    return f"{address}:{port}".rstrip("/") if port else address.rstrip("/")

@@ -234,6 +234,25 @@ def test_a_connection_that_lacks_something_says_what(graph, changed, missing):
         account_of(replace(graph.connection, **changed))
 
 
+@pytest.mark.parametrize("place", ["host", "authority"])
+def test_a_secret_does_not_travel_without_tls(graph, place):
+    from dataclasses import replace
+
+    plain = "http://graph.example.org"
+    wrong = (
+        replace(graph.connection, host=plain)
+        if place == "host"
+        else replace(graph.connection, extra={**graph.extra, "authority": plain})
+    )
+    with pytest.raises(ConfigurationError, match="without TLS"):
+        account_of(wrong)
+
+
+def test_a_code_that_is_no_word_of_a_program_is_not_told():
+    assert Answered(400, {"error": {"code": "ErrorItemNotFound"}}).code == "ErrorItemNotFound"
+    assert Answered(400, {"error": {"code": "no mailbox of ada@example.org"}}).code == ""
+
+
 def test_without_anything_else_it_is_microsofts_public_cloud():
     account = account_of(ConnectionDetails("graph", "", None, "app", "secret", {"tenant_id": "t"}))
     assert account.base == "https://graph.microsoft.com/v1.0"
