@@ -74,7 +74,8 @@ def store(folder: Path) -> Iterator[Store]:
     server = EmbeddedPostgres(folder / "server", free_port(), durable=False)
     server.start()
     try:
-        found = prepare_and_migrate(server.admin_dsn("bench"), schedule_password="schedule", ledger_password="ledger")
+        passwords = {"schedule_password": "schedule", "ledger_password": "ledger", "api_password": "api"}
+        found = prepare_and_migrate(server.admin_dsn("bench"), **passwords)
         yield Store(server.admin_dsn("bench"), found.schedule_dsn, found.ledger_dsn)
     finally:
         dispose_engines()

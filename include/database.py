@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import psycopg
     from sqlalchemy import Connection, Engine
 
-SCHEDULE_ROLE, LEDGER_ROLE = "callboard_schedule", "callboard_ledger"
+SCHEDULE_ROLE, LEDGER_ROLE, API_ROLE = "callboard_schedule", "callboard_ledger", "callboard_api"
 
 _SESSION = "-c timezone=UTC -c lock_timeout=30s -c statement_timeout=10min -c idle_in_transaction_session_timeout=10min"
 _engines: dict[tuple[str, int], Engine] = {}
@@ -27,10 +27,11 @@ _engines: dict[tuple[str, int], Engine] = {}
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the owners of the two schemas connect."""
+    """Where the owners of the three schemas connect."""
 
     schedule_dsn: str
     ledger_dsn: str
+    api_dsn: str
 
 
 def engine(dsn: str) -> Engine:
@@ -129,11 +130,11 @@ def upgrade(dsn: str, script_location: Path, schema: str) -> None:
         command.upgrade(config, "head")
 
 
-def prepare_database(admin_dsn: str, *, schedule_password: str, ledger_password: str) -> Addresses:
-    """Create the database that ``admin_dsn`` names, with a role and a schema of its own for each of the two owners.
+def prepare_database(admin_dsn: str, *, schedule_password: str, ledger_password: str, api_password: str) -> Addresses:
+    """Create the database that ``admin_dsn`` names, with a role and a schema of its own for each owner.
 
-    The roles find their schema without a prefix. The ledger's role may read the schedule. Safe to repeat; passwords are
-    set to those given.
+    The roles find their schema without a prefix. The ledger's and the API's may read the schedule; what the API reads of
+    the ledger, the ledger's migrations say. Safe to repeat; passwords are set to those given.
 
     Raises:
         SourceNotReady: the server could not be reached.
@@ -149,15 +150,19 @@ def prepare_database(admin_dsn: str, *, schedule_password: str, ledger_password:
             connection.execute("SELECT pg_advisory_xact_lock(hashtext('callboard.prepare'))")
             _create_owner(connection, name, SCHEDULE_ROLE, "schedule", schedule_password)
             _create_owner(connection, name, LEDGER_ROLE, "ledger", ledger_password)
+            _create_owner(connection, name, API_ROLE, "api", api_password)
+            readers = f"{LEDGER_ROLE}, {API_ROLE}"
             connection.execute(
-                f"GRANT USAGE ON SCHEMA schedule TO {LEDGER_ROLE};"
-                f"GRANT SELECT ON ALL TABLES IN SCHEMA schedule TO {LEDGER_ROLE};"
+                f"GRANT USAGE ON SCHEMA schedule TO {readers};"
+                f"GRANT SELECT ON ALL TABLES IN SCHEMA schedule TO {readers};"
                 f"ALTER DEFAULT PRIVILEGES FOR ROLE {SCHEDULE_ROLE} IN SCHEMA schedule"
-                f" GRANT SELECT ON TABLES TO {LEDGER_ROLE}"
+                f" GRANT SELECT ON TABLES TO {readers};"
+                f"GRANT USAGE ON SCHEMA ledger TO {API_ROLE}"
             )
     return Addresses(
         schedule_dsn=_address(admin_dsn, SCHEDULE_ROLE, schedule_password),
         ledger_dsn=_address(admin_dsn, LEDGER_ROLE, ledger_password),
+        api_dsn=_address(admin_dsn, API_ROLE, api_password),
     )
 
 

@@ -21,10 +21,10 @@ WAKING = "callboard.feeds."
 class Settings:
     """One installation's settings.
 
-    ``var`` holds all state (``CALLBOARD_VAR``, default ``var/`` beside the code). ``schedule_dsn`` and ``ledger_dsn``
-    are
-    ``postgresql://`` URIs of the two roles. ``mappings`` is the folder whose YAML files make feeds
-    (``CALLBOARD_MAPPINGS``, default the demo hospital's). ``time_zone`` is the IANA zone of feeds that name none, for
+    ``var`` holds all state (``CALLBOARD_VAR``, default ``var/`` beside the code). ``schedule_dsn``, ``ledger_dsn`` and
+    ``api_dsn`` are ``postgresql://`` URIs of the three roles; the last is for whoever serves the API or looks after its
+    clients, and empty elsewhere. ``mappings`` is the folder whose YAML files make feeds (``CALLBOARD_MAPPINGS``,
+    default the demo hospital's). ``time_zone`` is the IANA zone of feeds that name none, for
     their clock schedule and for "today" where no department decides it (``CALLBOARD_TIME_ZONE``, default UTC).
     """
 
@@ -33,6 +33,7 @@ class Settings:
     schedule_dsn: str
     ledger_dsn: str
     time_zone: str
+    api_dsn: str = ""
 
     @property
     def artifacts(self) -> Path:
@@ -104,6 +105,7 @@ def load_settings() -> Settings:
         schedule_dsn=required("CALLBOARD_SCHEDULE_DSN"),
         ledger_dsn=required("CALLBOARD_LEDGER_DSN"),
         time_zone=default_time_zone(),
+        api_dsn=os.environ.get("CALLBOARD_API_DSN") or "",
     )
 
 

@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 
     from include.platform.postgres import EmbeddedPostgres
 
-_PASSWORDS = {"schedule_password": "schedule", "ledger_password": "ledger"}
+_PASSWORDS = {"schedule_password": "schedule", "ledger_password": "ledger", "api_password": "api"}
 _TEMPLATE = "callboard_template"
 _numbers = count(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One test's database, migrated and empty: the addresses of the superuser and of the two owners."""
+    """One test's database, migrated and empty: the addresses of the superuser and of the three owners."""
 
     admin_dsn: str
     schedule_dsn: str
     ledger_dsn: str
+    api_dsn: str
 
 
 def free_port() -> int:
@@ -93,6 +94,6 @@ def _clone(postgres: EmbeddedPostgres) -> Iterator[Database]:
     with psycopg.connect(postgres.admin_dsn(), autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY file_copy")
         addresses = prepare_database(postgres.admin_dsn(name), **_PASSWORDS)  # a clone has no role settings yet
-        yield Database(postgres.admin_dsn(name), addresses.schedule_dsn, addresses.ledger_dsn)
+        yield Database(postgres.admin_dsn(name), addresses.schedule_dsn, addresses.ledger_dsn, addresses.api_dsn)
         dispose_engines()
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")

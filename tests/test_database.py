@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def test_plain_sql_needs_no_schema_prefix(database):
-    for dsn, schema in ((database.schedule_dsn, "schedule"), (database.ledger_dsn, "ledger")):
+    for schema in ("schedule", "ledger", "api"):
+        dsn = getattr(database, f"{schema}_dsn")
         with psycopg.connect(dsn) as connection:
             assert connection.execute("SELECT current_schema()").fetchone() == (schema,)
             connection.execute("CREATE TABLE probe (a int)")
@@ -36,9 +37,25 @@ def test_the_ledger_reads_the_schedule_and_no_more(database):
         connection.execute("CREATE TABLE ledger.probe (a int)")
 
 
+def test_the_api_reads_the_schedule_and_of_the_ledger_what_it_publishes(database):
+    with psycopg.connect(database.api_dsn, autocommit=True) as connection:
+        connection.execute("SELECT * FROM schedule.schedules")
+        connection.execute("SELECT * FROM ledger.tally_values")
+        for statement in (
+            "DELETE FROM schedule.schedules",
+            "SELECT * FROM ledger.run",
+            "DELETE FROM ledger.tally_values",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+
+
 def test_databases_are_fresh_and_preparing_again_changes_nothing(database):
-    again = prepare_database(database.admin_dsn, schedule_password="schedule", ledger_password="ledger")
+    again = prepare_database(
+        database.admin_dsn, schedule_password="schedule", ledger_password="ledger", api_password="api"
+    )
     assert (again.schedule_dsn, again.ledger_dsn) == (database.schedule_dsn, database.ledger_dsn)
+    assert again.api_dsn == database.api_dsn
     with psycopg.connect(database.schedule_dsn) as connection:
         assert connection.execute("SELECT to_regclass('probe')").fetchone() == (None,)
 

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("dags", "include.cli"),
     ("include.platform",),
+    ("include.api", "include.sign_in"),
     ("include.pipeline", "include.housekeeping"),
     ("include.run",),
     (

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.database import LEDGER_ROLE, SCHEDULE_ROLE
+from include.database import API_ROLE, LEDGER_ROLE, SCHEDULE_ROLE
 from include.platform.access import AIRFLOW_USER
 from include.platform.leftovers import MARK
 from include.platform.ports import HOST
@@ -49,6 +49,11 @@ class Plan:
         return self._dsn(LEDGER_ROLE, self.generated.ledger_password, DATABASE)
 
     @property
+    def api_dsn(self) -> str:
+        """What the API keeps of its clients, under its role, which also reads what is published."""
+        return self._dsn(API_ROLE, self.generated.api_password, DATABASE)
+
+    @property
     def airflow_dsn(self) -> str:
         """Airflow's own database, under its role."""
         return self._dsn(AIRFLOW_DATABASE, self.generated.airflow_database_password, AIRFLOW_DATABASE)
@@ -71,6 +76,7 @@ def platform_environment(plan: Plan, postgres_command: list[str]) -> dict[str, s
         "CALLBOARD_TIME_ZONE": default_time_zone(),
         "CALLBOARD_SCHEDULE_DSN": plan.schedule_dsn,
         "CALLBOARD_LEDGER_DSN": plan.ledger_dsn,
+        "CALLBOARD_API_DSN": plan.api_dsn,
         "CALLBOARD_AIRFLOW_DSN": plan.airflow_dsn,
         **_mail_variables(plan),
         "CALLBOARD_AIRFLOW_USER": AIRFLOW_USER,

@@ -22,6 +22,8 @@ class Generated:
     airflow_database_password: str
     schedule_password: str
     ledger_password: str
+    api_password: str
+    api_client_secret: str
     fernet_key: str
     jwt_secret: str
     session_key: str

@@ -169,6 +169,7 @@ class Platform:
             database.admin_dsn(environment.DATABASE),
             schedule_password=secret.schedule_password,
             ledger_password=secret.ledger_password,
+            api_password=secret.api_password,
         )
         create_airflow_database(database.admin_dsn(), environment.AIRFLOW_DATABASE, secret.airflow_database_password)
         return supervision, variables

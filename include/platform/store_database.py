@@ -23,7 +23,7 @@ _INBOUND_FEED, _DEMOGRAPHICS = "demographic_import", "people.csv"
 
 
 def main() -> int:
-    """Migrate the schedule store and the ledger; load the demo hospital into an empty store."""
+    """Migrate the schedule store, the ledger and what the API keeps; load the demo hospital into an empty store."""
     try:
         settings = load_settings()
         _migrate(settings)
@@ -46,11 +46,13 @@ def store_is_empty(schedule_dsn: str) -> bool:
 
 
 def _migrate(settings: Settings) -> None:
+    from include.api import migrate as api
     from include.ledger import migrate as ledger
     from include.schedule import migrate as schedule
 
     schedule.migrate(settings.schedule_dsn)
     ledger.migrate(settings.ledger_dsn)
+    api.migrate(settings.api_dsn)
 
 
 def _load_demo_hospital(settings: Settings) -> None:

@@ -121,12 +121,15 @@ def scene(tmp_path_factory: pytest.TempPathFactory, partner_server: SftpServer) 
     folder = tmp_path_factory.mktemp("mortal")
     server = EmbeddedPostgres(folder / "server", free_port(), durable=False)
     server.start()
-    addresses = prepare_and_migrate(server.admin_dsn("callboard"), schedule_password="s", ledger_password="l")
+    passwords = {"schedule_password": "s", "ledger_password": "l", "api_password": "a"}
+    addresses = prepare_and_migrate(server.admin_dsn("callboard"), **passwords)
     dispose_engines()
     with proxied(server.port) as proxy, pytest.MonkeyPatch.context() as environment:
         environment.setenv("CALLBOARD_NOW", hospital.NOW)
         ledger = addresses.ledger_dsn.replace(f":{urlsplit(addresses.ledger_dsn).port}/", f":{proxy.port}/")
-        world = build_world(Database(server.admin_dsn(), addresses.schedule_dsn, ledger), partner_server, folder)
+        world = build_world(
+            Database(server.admin_dsn(), addresses.schedule_dsn, ledger, addresses.api_dsn), partner_server, folder
+        )
         yield Scene(Mortal(server, proxy), world, KronosReceiver(world.partner / KRONOS))
         dispose_engines()
     server.stop()
