@@ -133,8 +133,8 @@ def upgrade(dsn: str, script_location: Path, schema: str) -> None:
 def prepare_database(admin_dsn: str, *, schedule_password: str, ledger_password: str, api_password: str) -> Addresses:
     """Create the database that ``admin_dsn`` names, with a role and a schema of its own for each owner.
 
-    The roles find their schema without a prefix. The ledger's and the API's may read the schedule, and the API's of the
-    of ledger what its migrations say. Safe to repeat; passwords are set to those given.
+    The roles find their schema without a prefix. The ledger's and the API's may read the schedule, and the API's
+    of the ledger what its migrations say. Safe to repeat; passwords are set to those given.
 
     Raises:
         SourceNotReady: the server could not be reached.
