@@ -77,6 +77,17 @@ ASSIGNMENT_COLUMNS = (
 )
 
 
+#: The store's tallies: what is counted, in which unit, over which periods.
+TALLY_COLUMNS = (
+    "tally_id",
+    "name",
+    "assignment_type",  # null = of any type
+    "assignment_id",  # null = any assignment
+    "unit",  # slots, hours, work_units
+    "period",  # week, month, year, all
+)
+
+
 @dataclass(frozen=True, slots=True)
 class GroupDays:
     """The pay period of one pay group (``departments.csv`` column ``group``); both days are part of it."""
@@ -92,14 +103,14 @@ class Span:
 
     ``window``: any part of the slot overlaps the local days ``first_day``..``last_day`` of its department.
     ``pay_period``: ``slot_date`` lies in the days of its department's pay group, see ``groups``. ``published``: every
-    published slot; both days None. ``tables``, ``inbound``: no span of slots, but whole tables, or the rows of a file
-    that came in; both days None.
+    published slot; both days None. ``tables``, ``inbound``, ``providers``: no span of slots, but whole tables, the rows
+    of a file that came in, or what identity providers publish; both days None.
     ``epoch`` names the pay period (its first day, ISO; where pay groups differ, all their first days) where what the
     partner holds is one period's, else "".
     ``groups`` are the pay groups that have pay periods of their own; ``first_day``..``last_day`` hold for all others.
     """
 
-    kind: Literal["window", "pay_period", "published", "tables", "inbound"]
+    kind: Literal["window", "pay_period", "published", "tables", "inbound", "providers"]
     first_day: date | None = None
     last_day: date | None = None
     epoch: str = ""
@@ -139,6 +150,7 @@ class SlotExtract:
     assignments: pd.DataFrame  # ASSIGNMENT_COLUMNS
     span: Span
     as_of: datetime  # the business clock when the fence was claimed
+    tallies: pd.DataFrame | None = None  # TALLY_COLUMNS, of a source that reads them
 
 
 #: The judged rows of an inbound file, beside a text column for each field of a person that the file has.

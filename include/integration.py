@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from include.errors import ConfigurationError
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
+
+    from sqlalchemy import Connection
 
     from include.frames import InboundExtract, SlotExtract, Transformed, Verdict
     from include.mappings.schema import FeedMapping
@@ -32,10 +34,12 @@ class Slots:
     """Published slots of the schedule store.
 
     ``within``: ``window`` (the mapping's rolling window), ``pay_period`` (by ``slot_date``, the period of the mapping's
-    recurrence that holds today) or ``published`` (all of them).
+    recurrence that holds today) or ``published`` (all of them). ``tallies``: what the store's tallies count is read at
+    the same moment.
     """
 
     within: Literal["window", "pay_period", "published"] = "window"
+    tallies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,11 @@ class Tables:
 @dataclass(frozen=True, slots=True)
 class Inbound:
     """A file that somebody puts into the feed's folder for us, one in each run, the oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityProviders:
+    """What the identity providers of this installation publish about themselves, and who has signed in with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,20 @@ class Personnel:
     """People's fields in our own schedule store; a report of what was done goes back as a file."""
 
 
-Source = Slots | Tables | Inbound
+@dataclass(frozen=True, slots=True)
+class OurTables:
+    """Tables of our own in the ledger's schema, filled in the transaction that commits the delivery.
+
+    ``fill`` makes them hold a snapshot (a file named by its SHA-256) as of an aware moment, and answers how many rows
+    they have; given the one that they hold, it notes no more than the moment. ``check`` looks at them as their readers
+    do, through the feed's connection (its details), and raises where they see anything else.
+    """
+
+    fill: Callable[[Connection, Path, datetime], int]
+    check: Callable[[Any, Path], None] | None = None
+
+
+Source = Slots | Tables | Inbound | IdentityProviders
 Way = Snapshot | Changes | Rows
 
 
@@ -125,7 +147,7 @@ class Integration:
     source: Source
     transform: Transform | InboundTransform | None
     way: Way
-    destination: Sftp | Personnel | RowDestination
+    destination: Sftp | Personnel | OurTables | RowDestination
     on_call: bool = False
     woken: bool = False
 
@@ -148,7 +170,11 @@ class Integration:
             raise ConfigurationError(
                 f"Integration {self.slug}: what comes in goes to people of the store, and only that."
             )
-        if isinstance(self.way, Rows) is isinstance(self.destination, Sftp):
+        if isinstance(self.destination, OurTables) and self.way != Snapshot():
+            raise ConfigurationError(f"Integration {self.slug}: tables of our own are filled whole, as a Snapshot.")
+        if isinstance(self.source, IdentityProviders) and not isinstance(self.destination, OurTables):
+            raise ConfigurationError(f"Integration {self.slug}: what providers publish is for our own sign-in.")
+        if isinstance(self.way, Rows) is isinstance(self.destination, Sftp | OurTables):
             raise ConfigurationError(
                 f"Integration {self.slug}: a file carries a Snapshot or Changes, and only Rows go record by record."
             )

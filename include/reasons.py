@@ -68,8 +68,8 @@ _ALL = (
     Reason(
         "not_sent",
         "excluded",
-        "The mapping says that slots of this assignment are not sent to this partner.",
-        "Change the assignment's row in the feed's assignment table if they should be sent.",
+        "The mapping says that slots of this assignment are not sent to this partner; of tallies, that none counts it.",
+        "Change the assignment's row in the feed's assignment table if they should be sent, or add a tally.",
         ANALYST,
     ),
     Reason(

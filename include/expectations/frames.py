@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.expectations.suites import DEFAULT_ID_PATTERN
-from include.frames import misalignment
+from include.frames import TALLY_COLUMNS, misalignment
 from include.mappings.matrix import in_matrix
 from include.reasons import names
 
@@ -98,6 +98,31 @@ def periods(extract: SlotExtract) -> pd.DataFrame:
     first, last = ([str(days[side]) for days in paid] for side in (0, 1))
     found = found.assign(pay_first_day=first, pay_last_day=last)
     return found.sort_values(["department_id", "period_id"], ignore_index=True)
+
+
+def tallies(extract: SlotExtract) -> pd.DataFrame:
+    """One row per tally: ``tally_id``, ``unit``, ``period``, and how many slots it counts by two ways of counting.
+
+    ``by_assignments`` adds up what the store counted of each assignment; ``by_slots`` counts the slots that were read.
+    """
+    import pandas as pd
+
+    given = extract.tallies if extract.tallies is not None else pd.DataFrame(columns=list(TALLY_COLUMNS))
+    kinds = extract.assignments.set_index("assignment_id")[["assignment_type", "slots"]]
+    read = extract.slots["assignment_id"].value_counts()
+    counts = []
+    for tally in given.to_dict("records"):
+        hit = kinds
+        if pd.notna(tally["assignment_type"]):
+            hit = hit[hit["assignment_type"].eq(tally["assignment_type"])]
+        if pd.notna(tally["assignment_id"]):
+            hit = hit[hit.index == tally["assignment_id"]]
+        counts.append((int(hit["slots"].sum()), int(read.reindex(hit.index).fillna(0).sum())))
+    found = given[["tally_id", "unit", "period"]].reset_index(drop=True)
+    return found.assign(
+        by_assignments=[stored for stored, _ in counts],
+        by_slots=[found for _, found in counts],
+    ).astype({"by_assignments": "int64", "by_slots": "int64"})
 
 
 def misaligned(periods: pd.DataFrame) -> list[str]:

@@ -48,6 +48,10 @@ def verdict(extract: SlotExtract, mapping: FeedMapping) -> Verdict:
             id_required=schema.missing_id == "id_missing",
         )
         checks += check(matching, judged.people)
+    if extract.tallies is not None:
+        of_tallies = check(suites.tallies(), frames.tallies(extract))
+        _refuse([f"{each['name']}: {each['unexpected']} tally(ies)" for each in of_tallies if not each["success"]])
+        checks += of_tallies
     warnings: list[str] = []
     if schema.aligned_periods and extract.span.kind == "pay_period":
         periods = frames.periods(extract)

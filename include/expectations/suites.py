@@ -9,6 +9,8 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
+from include.schedule.tallies import PERIODS, UNITS
+
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
     from great_expectations.expectations.expectation import Expectation
@@ -83,6 +85,25 @@ def whole_extract() -> ExpectationSuite:
         "whole_extract",
         gxe.ExpectColumnPairValuesToBeEqual(
             column_A="rows", column_B="stored", meta={"name": "as many slots as the store has"}
+        ),
+    )
+
+
+@cache
+def tallies() -> ExpectationSuite:
+    """Suite of the store's tallies against its slots: each counts in a known unit and period, and each of its own.
+
+    Every slot that somebody holds is counted by as many of them as name its type or its assignment.
+    """
+    from great_expectations import expectations as gxe
+
+    return _suite(
+        "tallies",
+        gxe.ExpectColumnValuesToBeUnique(column="tally_id", meta={"name": "tally_id unique"}),
+        gxe.ExpectColumnValuesToBeInSet(column="unit", value_set=list(UNITS), meta={"name": "unit known"}),
+        gxe.ExpectColumnValuesToBeInSet(column="period", value_set=list(PERIODS), meta={"name": "period known"}),
+        gxe.ExpectColumnPairValuesToBeEqual(
+            column_A="by_assignments", column_B="by_slots", meta={"name": "as many slots as its assignments have"}
         ),
     )
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from include.mappings.schema import Status
+    from include.mappings.schema import MappingSchema, Status
 
 _NEXT_STEP = "mend the files, and run `./callboard mappings check` until it is content"
 
@@ -41,7 +41,7 @@ class FeedHead:
     ``error`` is the fault that every run of the feed will fail with; the other parts then hold what is right in itself,
     and the integration's defaults, so that the right Dag file runs it, on time, and the right people hear of it.
     ``integration`` is ``None`` if neither the file nor its name says it. ``time_zone`` is ``None`` where the
-    installation's default holds. ``records_to``: the connection of a partner of records; empty for all others.
+    installation's default holds. ``where``: what it delivers to, in words, if not files.
     """
 
     feed: str
@@ -52,7 +52,7 @@ class FeedHead:
     status: Status = "default-unconfirmed"
     recipients: Recipients = field(default_factory=Recipients)
     error: MappingError | None = None
-    records_to: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def _head(reading: Reading) -> FeedHead:
             status=mapping.status,
             recipients=mapping.recipients,
             error=error,
-            records_to=mapping.destination.connection if reading.schema and reading.schema.records_to else "",
+            where=_where(mapping, reading.schema) if reading.schema else "",
         )
     # It still runs by its clock: a Dag that never runs tells nobody what is wrong.
     values = reading.document.values if reading.document else {}
@@ -322,3 +322,9 @@ def _strays(folder: Path, used: set[str]) -> Iterator[Fault]:
         elif path.suffix == ".csv" and path.name not in used:
             near = nearest(path.name, used) if used else "there is no feed"
             yield Fault(path.name, None, None, f"is not used by any feed: {near}")
+
+
+def _where(mapping: FeedMapping, schema: MappingSchema) -> str:
+    if schema.fills:
+        return schema.fills
+    return f"records at {mapping.destination.connection}" if schema.records_to else ""

@@ -127,6 +127,9 @@ def _mapping(feed: str, file: FeedFile, settings: Any, schema: MappingSchema) ->
     if schema.records_to is not None:
         said = "connection" in file.destination.model_fields_set
         destination = Destination(connection=file.destination.connection if said else schema.records_to(settings))
+    if schema.fills:
+        said = "connection" in file.destination.model_fields_set
+        destination = Destination(connection=file.destination.connection if said else schema.seen_through or "none")
     return FeedMapping(
         feed=feed,
         integration=schema.slug,
@@ -170,10 +173,13 @@ def _check(reading: Reading, file: FeedFile, mapping: FeedMapping, schema: Mappi
         reading.fault((key,), f"{key!r} is not used by {schema.slug}; remove it")
     if mapping.layout is not None and not unused["layout"]:
         _check_layout(reading, mapping.layout, schema, ("layout",))
-    if schema.records_to is not None:
-        for key in sorted(file.destination.model_fields_set - {"connection"}):
-            sentence = f"'destination.{key}' is not used by {schema.slug}, which sends records, not files; remove it"
-            reading.fault(("destination", key), sentence)
+    if schema.records_to is not None or schema.fills:
+        used = {"connection"} if schema.records_to or schema.seen_through else set()
+        does = "fills tables of our own" if schema.fills else "sends records, not files"
+        for key in sorted(file.destination.model_fields_set - used):
+            reading.fault(
+                ("destination", key), f"'destination.{key}' is not used by {schema.slug}, which {does}; remove it"
+            )
     else:
         _check_names(reading, mapping.destination, schema)
     _check_parts(reading, mapping, schema)

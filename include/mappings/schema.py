@@ -274,9 +274,12 @@ class MappingSchema:
     delivers_slots: bool = True  # `departments` is refused otherwise
     takes_in: bool = False  # files that others send, whose rows are about people
     records_to: Callable[[Any], str] | None = None  # takes records, not files; the sandbox's connection, by settings
+    fills: str = ""  # fills tables of our own, neither files nor records: which, in words
+    seen_through: str = ""  # the connection through which whoever fills them looks at them as their readers do
     delivers_people: bool = True  # `personnel_id` is then required, and refused otherwise
     delivers_open_shifts: bool = False  # True where the partner must know that nobody holds a slot
     delivers_placeholders: bool = True  # False where people are paid or invited: slots of placeholders are excluded
+    delivers_inactive: bool = False  # True where it counts what people have done, also those who have left
     list_files: Mapping[str, str] = field(default_factory=dict)
     recommended_window: Window | None = None  # larger ones draw a warning
     pay_periods: bool = False  # `{period}` may stand in file names

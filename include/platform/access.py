@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 AIRFLOW_USER = "admin"
 SFTP_USER = "callboard"
+#: The platform's own client of the API: its Dag checks with it what is served, and this machine's programs may use it.
+API_CLIENT = "callboard"
 
 
 def write_known_hosts(file: Path, host: str, port: int, public_keys: list[str]) -> None:
@@ -24,6 +26,8 @@ def write_access(
     airflow: dict[str, str],
     schedule_dsn: str,
     ledger_dsn: str,
+    api_dsn: str,
+    api: dict[str, str],
     sftp: dict[str, Any],
     sandbox: dict[str, dict[str, str]],
 ) -> None:
@@ -34,6 +38,8 @@ def write_access(
             "airflow": airflow,
             "schedule_dsn": schedule_dsn,
             "ledger_dsn": ledger_dsn,
+            "api_dsn": api_dsn,
+            "api": api,
             "sftp": sftp,
             "sandbox": sandbox,
         },

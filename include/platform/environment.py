@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.database import API_ROLE, LEDGER_ROLE, SCHEDULE_ROLE
-from include.platform.access import AIRFLOW_USER
+from include.platform.access import AIRFLOW_USER, API_CLIENT
 from include.platform.leftovers import MARK
 from include.platform.ports import HOST
 from include.platform.sandbox_connections import sandbox_connections
@@ -37,6 +38,11 @@ class Plan:
     def url(self) -> str:
         """Where Airflow answers."""
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def api_url(self) -> str:
+        """Where the Lightning Bolt API answers: plugins/callboard_api.py mounts it there."""
+        return f"{self.url}/lightning-bolt"
 
     @property
     def schedule_dsn(self) -> str:
@@ -77,6 +83,8 @@ def platform_environment(plan: Plan, postgres_command: list[str]) -> dict[str, s
         "CALLBOARD_SCHEDULE_DSN": plan.schedule_dsn,
         "CALLBOARD_LEDGER_DSN": plan.ledger_dsn,
         "CALLBOARD_API_DSN": plan.api_dsn,
+        "CALLBOARD_API_CLIENT_SECRET": secret.api_client_secret,
+        "AIRFLOW_CONN_LIGHTNING_BOLT_API": _api_connection(plan),
         "CALLBOARD_AIRFLOW_DSN": plan.airflow_dsn,
         **_mail_variables(plan),
         "CALLBOARD_AIRFLOW_USER": AIRFLOW_USER,
@@ -124,6 +132,18 @@ def _supervisor_variables(plan: Plan, postgres_command: list[str]) -> dict[str, 
         "CALLBOARD_PARTNERS_PORT": str(plan.ports["partners"]),
         "CALLBOARD_SPOK_PORT": str(plan.ports["spok"]),
     }
+
+
+def _api_connection(plan: Plan) -> str:
+    """How the Dag of the API reaches it: as a client, like everybody else."""
+    return json.dumps(
+        {
+            "conn_type": "http",
+            "host": plan.api_url,
+            "login": API_CLIENT,
+            "password": plan.generated.api_client_secret,
+        }
+    )
 
 
 def _mail_variables(plan: Plan) -> dict[str, str]:

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 class Feed:
     """One mapping file. ``name`` is its Dag's id too; ``fault`` says why there can be no such Dag, else empty.
 
-    ``records_to``: the connection of a partner of records; empty where files are delivered.
+    ``where``: what it delivers to, in words; empty where that is files.
     """
 
     name: str
     integration: str
     fault: str = ""
-    records_to: str = ""
+    where: str = ""
 
 
 def configured_feeds(mappings: Path, dags: Path) -> list[Feed]:
@@ -38,5 +38,5 @@ def configured_feeds(mappings: Path, dags: Path) -> list[Feed]:
     for head in loader.feeds(mappings):
         known = head.integration in integrations
         fault = "" if known else str(head.error or f"dags/{head.integration}.py does not exist.")
-        feeds.append(Feed(head.feed, head.integration or "", fault, head.records_to))
+        feeds.append(Feed(head.feed, head.integration or "", fault, head.where))
     return feeds

@@ -131,7 +131,7 @@ def table_rows(
             table.append(Row(feed.name, "failed", (None,) * len(_COUNTS), why))
             continue
         counts = tuple(found[name] for name in _COUNTS)
-        where = f"records at {feed.records_to}" if feed.records_to else _where(found["artifacts"], var)
+        where = feed.where or _where(found["artifacts"], var)
         table.append(Row(feed.name, found["state"], counts, found.get("error") or where))
     return table
 

@@ -262,6 +262,12 @@ class Platform:
             airflow={"url": plan.url, "user": access.AIRFLOW_USER, "password": plan.generated.airflow_password},
             schedule_dsn=plan.schedule_dsn,
             ledger_dsn=plan.ledger_dsn,
+            api_dsn=plan.api_dsn,
+            api={
+                "url": plan.api_url,
+                "client_id": access.API_CLIENT,
+                "client_secret": plan.generated.api_client_secret,
+            },
             sftp={
                 "host": ports.HOST,
                 "port": sftp_port,

@@ -6,6 +6,7 @@ what it does, a line each.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -27,6 +28,7 @@ def main() -> int:
     try:
         settings = load_settings()
         _migrate(settings)
+        _make_own_client(settings)
         if store_is_empty(settings.schedule_dsn):
             _load_demo_hospital(settings)
     except CallboardError as error:
@@ -53,6 +55,16 @@ def _migrate(settings: Settings) -> None:
     schedule.migrate(settings.schedule_dsn)
     ledger.migrate(settings.ledger_dsn)
     api.migrate(settings.api_dsn)
+
+
+def _make_own_client(settings: Settings) -> None:
+    """The platform reads its own API with credentials that `make run` made, and with no others."""
+    from include.api.clients import ensure_client
+    from include.platform.access import API_CLIENT
+
+    secret = os.environ.get("CALLBOARD_API_CLIENT_SECRET")
+    if secret:
+        ensure_client(settings.api_dsn, API_CLIENT, secret, "This platform")
 
 
 def _load_demo_hospital(settings: Settings) -> None:

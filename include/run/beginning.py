@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from include.integration import Source
-from include.run.handed import Extracted, InboundFile, SlotFrames, TableArchive
+from include.run.handed import Content, Extracted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,6 +36,6 @@ class Beginning(Generic[S]):
     services: Services
     dry_run: bool = False
 
-    def extracted(self, span: Span, content: SlotFrames | TableArchive | InboundFile, rows: int) -> Extracted:
+    def extracted(self, span: Span, content: Content, rows: int) -> Extracted:
         """What the run read: ``rows`` of it."""
         return Extracted(self.claim, self.mapping.feed, self.now, span, self.version, content, rows)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from include.integration import Inbound, Rows
+from include.integration import Inbound, OurTables, Rows
 from include.ledger import deliveries, fence, runs
 from include.run import incidents
 from include.run.file_way import Files, standing_of_files
@@ -20,6 +20,7 @@ from include.run.pushing import standing_of_rows
 from include.run.record_way import RecordWay
 from include.run.sessions import Sessions
 from include.run.summary import write_summary
+from include.run.table_way import TableWay, standing_of_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +83,8 @@ def standing_after(
     standing_of = standing_of_rows if isinstance(integration.way, Rows) else standing_of_files
     if isinstance(integration.source, Inbound):
         standing_of = standing_of_import
+    if isinstance(integration.destination, OurTables):
+        standing_of = standing_of_tables
     return standing_of(decided, services, folder, reason=reason)
 
 
@@ -100,6 +103,8 @@ def _way(
         return ImportWay(integration, mapping, decided, claim, order, services, folder, sessions)
     if isinstance(integration.way, Rows):
         return RecordWay(integration, mapping, decided, claim, order, services, folder)
+    if isinstance(integration.destination, OurTables):
+        return TableWay(integration, mapping, decided, claim, order, services, folder)
     return Files(integration, mapping, decided, claim, order, services, folder, Sessions(stack, services))
 
 

@@ -13,11 +13,12 @@ from include.ledger.records import Claim, Counts
 
 @dataclass(frozen=True, slots=True)
 class SlotFrames:
-    """References (SHA-256) to the three frames of an extract of slots."""
+    """References (SHA-256) to the frames of an extract of slots; ``tallies`` is '' where the source reads none."""
 
     slots: str
     people: str
     assignments: str
+    tallies: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,22 @@ class InboundFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderDocuments:
+    """What identity providers publish, and who signed in: references (SHA-256) to both, and how many providers."""
+
+    documents: str
+    accounts: str
+    providers: int
+
+
+Content = SlotFrames | TableArchive | InboundFile | ProviderDocuments
+
+
+@dataclass(frozen=True, slots=True)
 class Extracted:
     """The claim, a reference (SHA-256) to the frozen mapping, and what was read.
 
-    ``rows``: slots, or rows of tables, or of a file that came in.
+    ``rows``: slots, or rows of tables, or of a file that came in, or providers and accounts.
     """
 
     claim: Claim
@@ -64,7 +77,7 @@ class Extracted:
     as_of: datetime
     span: Span
     mapping: str
-    content: SlotFrames | TableArchive | InboundFile
+    content: Content
     rows: int
 
     @property
@@ -98,6 +111,17 @@ class Extracted:
         """
         if not isinstance(self.content, InboundFile):
             raise TypeError("only a run that takes files in has one that came in")
+        return self.content
+
+    @property
+    def published(self) -> ProviderDocuments:
+        """What a run about identity providers has read.
+
+        Raises:
+            TypeError: it is another one.
+        """
+        if not isinstance(self.content, ProviderDocuments):
+            raise TypeError("only a run about identity providers has what they publish")
         return self.content
 
     @property
@@ -200,9 +224,11 @@ def extracted_from_json(data: dict[str, Any]) -> Extracted:
     )
 
 
-def _content(data: dict[str, Any]) -> SlotFrames | TableArchive | InboundFile:
+def _content(data: dict[str, Any]) -> Content:
     if "slots" in data:
         return SlotFrames(**data)
+    if "accounts" in data:
+        return ProviderDocuments(**data)
     return InboundFile(**{**data, "lacking": tuple(data["lacking"])}) if "lacking" in data else TableArchive(**data)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.errors import ConfigurationError, DeliveryRefused, DeliveryUncertain
-from include.integration import Personnel, Rows, Sftp
+from include.integration import OurTables, Personnel, Rows, Sftp
 from include.ledger import deliveries, rows
 from include.ledger.records import NewDelivery
 from include.operations import Surveying
@@ -196,7 +196,7 @@ class RecordWay(OneTry):
 
     def _session(self, partner: Partner) -> AbstractContextManager[RowSession]:
         destination = self.integration.destination
-        if isinstance(destination, Sftp | Personnel):
+        if isinstance(destination, Sftp | Personnel | OurTables):
             raise ConfigurationError(f"Integration {self.integration.slug} has no partner that takes records.")
         return destination.session(self.services.connections(partner.connection), self.mapping)
 

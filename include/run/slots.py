@@ -43,11 +43,13 @@ def read_slots(begun: Beginning[Slots]) -> Extracted:
         departments=mapping.departments,
         span=span,
         now=begun.now,
+        tallies=begun.source.tallies,
     )
     frames = SlotFrames(
         slots=services.artifacts.put_file(found.slots).sha256,
         people=services.artifacts.put_file(found.people).sha256,
         assignments=services.artifacts.put_file(found.assignments).sha256,
+        tallies=services.artifacts.put_file(found.tallies).sha256 if found.tallies else "",
     )
     return begun.extracted(replace(span, expired_before=found.window_begins), frames, found.slot_count)
 
@@ -104,6 +106,7 @@ def loaded_extract(extracted: Extracted, services: Services) -> SlotExtract:
         artifacts.path(extracted.frames.assignments),
         span=extracted.span,
         as_of=extracted.as_of,
+        tallies=artifacts.path(extracted.frames.tallies) if extracted.frames.tallies else None,
     )
 
 

@@ -11,7 +11,14 @@ from zoneinfo import ZoneInfoNotFoundError
 from include.clock import business_date, first_instant
 from include.effects import effect
 from include.errors import ConfigurationError, DataRejected
-from include.frames import ASSIGNMENT_COLUMNS, DATE_COLUMNS, PEOPLE_COLUMNS, SLOT_COLUMNS, SlotExtract
+from include.frames import (
+    ASSIGNMENT_COLUMNS,
+    DATE_COLUMNS,
+    PEOPLE_COLUMNS,
+    SLOT_COLUMNS,
+    TALLY_COLUMNS,
+    SlotExtract,
+)
 from include.sources.moment import one_moment
 from include.sources.parquet import copy_to_parquet
 
@@ -74,6 +81,10 @@ _ASSIGNMENTS = """
     JOIN schedule.departments AS department USING (department_id)
     ORDER BY assignment_id COLLATE "C"
 """
+_TALLIES = """
+    SELECT tally_id, name, assignment_type, assignment_id, unit, period FROM schedule.tallies
+    ORDER BY tally_id COLLATE "C"
+"""
 _NUMBERS = frozenset({"call_order", "id_holders", "slots"})
 _BOOLEANS = frozenset({"is_pending", "is_placeholder", "active"})
 
@@ -87,17 +98,26 @@ class StoreExtract:
     assignments: Path
     slot_count: int
     window_begins: datetime | None  # of a window: when it begins in the last of the store's zones
+    tallies: Path | None = None
 
 
 def extract_slots(
-    dsn: str, folder: Path, *, personnel_id: str, departments: Collection[str] | None, span: Span, now: datetime
+    dsn: str,
+    folder: Path,
+    *,
+    personnel_id: str,
+    departments: Collection[str] | None,
+    span: Span,
+    now: datetime,
+    tallies: bool = False,
 ) -> StoreExtract:
     """Read the published slots of ``span``, with the people and assignments they concern, in one snapshot.
 
     Writes ``slots.parquet``, ``people.parquet`` and ``assignments.parquet`` into ``folder``, each ordered by its ID.
     A window is counted in each department's own local days around its own today at ``now``. ``personnel_id`` is the
     mapping's key: ``unique_id``, ``custom1`` .. ``custom4`` or ``ids.<system>``; empty where the feed knows nobody by
-    an ID. ``departments`` are the only ones to be read; None for all.
+    an ID. ``departments`` are the only ones to be read; None for all. ``tallies``: those of the store go into
+    ``tallies.parquet``.
 
     Raises:
         ConfigurationError: ``personnel_id`` names no ID, or ``departments`` one that the store does not have.
@@ -124,17 +144,27 @@ def extract_slots(
         slots = copy_to_parquet(cursor, _SLOTS.format(source=source), values, files["slots"], slot_schema(), count)
         copy_to_parquet(cursor, _PEOPLE.format(ids=ids), values | _listed(held), files["people"], people_schema())
         copy_to_parquet(cursor, _ASSIGNMENTS, _listed(scheduled), files["assignments"], assignment_schema())
+        if tallies:
+            files["tallies"] = folder / "tallies.parquet"
+            copy_to_parquet(cursor, _TALLIES, {}, files["tallies"], _schema(TALLY_COLUMNS))
     return StoreExtract(**files, slot_count=slots, window_begins=window_begins)
 
 
-def load_extract(slots: Path, people: Path, assignments: Path, *, span: Span, as_of: datetime) -> SlotExtract:
-    """Load the three files of an extract.
+def load_extract(
+    slots: Path, people: Path, assignments: Path, *, span: Span, as_of: datetime, tallies: Path | None = None
+) -> SlotExtract:
+    """Load the files of an extract.
 
     IDs and texts are ``str``, numbers ``Int64`` (``work_units``: ``Float64``), flags ``boolean``, instants
     ``datetime64[us, UTC]``, dates Python's; null is the type's own.
     """
     return SlotExtract(
-        slots=_frame(slots), people=_frame(people), assignments=_frame(assignments), span=span, as_of=as_of
+        slots=_frame(slots),
+        people=_frame(people),
+        assignments=_frame(assignments),
+        span=span,
+        as_of=as_of,
+        tallies=None if tallies is None else _frame(tallies),
     )
 
 

@@ -54,7 +54,8 @@ def common_findings(lines: Lines, schema: MappingSchema) -> Iterator[Finding]:
         yield Finding("placeholder", is_true(lines.person("is_placeholder")))
     if schema.missing_id == "opted_out":  # whatever else is said of the slot: who has no ID takes no part
         yield Finding("opted_out", holder & lines.person("personnel_id").isna())
-    yield Finding("person_inactive", holder & ~is_true(lines.person("active")))
+    if not schema.delivers_inactive:
+        yield Finding("person_inactive", holder & ~is_true(lines.person("active")))
     for reason in lines.mapping_reason.dropna().unique():
         detail = lines.missing_fields(schema.required) if reason == "mapping_incomplete" else None
         yield Finding(reason, lines.mapping_reason.eq(reason).fillna(value=False), detail)

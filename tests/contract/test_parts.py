@@ -9,7 +9,7 @@ import re
 import pytest
 
 from include.errors import ConfigurationError
-from include.integration import Changes, Inbound, Integration, Rows, Slots, Tables
+from include.integration import Changes, Inbound, Integration, OurTables, Rows, Slots, Tables
 from include.mappings.loader import check_all, feeds, load_feed
 from include.mappings.schemas import schema_for, slugs
 from include.platform.mailer.addressees import page_of
@@ -82,7 +82,9 @@ def test_the_schema_agrees_with_itself(slug):
         assert bool(schema.target) or not schema.several_rows_per_assignment
     assert schema.delivers_slots is isinstance(integration.source, Slots)
     assert schema.takes_in is isinstance(integration.source, Inbound)
-    if isinstance(integration.source, Tables) or (isinstance(integration.way, Rows) and not schema.takes_in):
+    assert bool(schema.fills) is isinstance(integration.destination, OurTables)
+    no_file = isinstance(integration.source, Tables) or (isinstance(integration.way, Rows) and not schema.takes_in)
+    if no_file or schema.fills:
         assert schema.layout is None
         return
     assert schema.layout is not None

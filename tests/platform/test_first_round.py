@@ -211,7 +211,7 @@ def test_the_table_has_a_line_for_every_feed_and_says_where_or_why(tmp_path: Pat
         "dead": None,
     }
     configured = feeds("dead", "delivers", "pushes", "quiet", "stopped", "wrong")
-    configured[2] = replace(configured[2], records_to="some_connection")
+    configured[2] = replace(configured[2], where="records at some_connection")
     rows = table_rows(configured, found, {"wrong": "wrong.yaml:1: x"}, tmp_path)
     assert [(each.feed, each.state, each.good) for each in rows] == [
         ("dead", "failed", False),

@@ -82,11 +82,15 @@ def test_access_has_exactly_the_contracts_keys_and_replaces_a_readable_file(tmp_
         airflow={"url": "u", "user": "admin", "password": "p"},
         schedule_dsn="postgresql://a",
         ledger_dsn="postgresql://b",
+        api_dsn="postgresql://c",
+        api={"url": "u", "client_id": "c", "client_secret": "s"},
         sftp={"host": "h", "port": 1, "user": "u", "key_file": "k", "known_hosts": "h"},
         sandbox={"sftp": {"url": "u", "control": "c"}},
     )
     assert mode(file) == 0o600
-    assert set(json.loads(file.read_text())) == {"airflow", "schedule_dsn", "ledger_dsn", "sftp", "sandbox"}
+    assert set(json.loads(file.read_text())) == {
+        *("airflow", "schedule_dsn", "ledger_dsn", "api_dsn", "api", "sftp", "sandbox")
+    }
     assert [entry.name for entry in tmp_path.iterdir()] == ["access.json"]
 
 

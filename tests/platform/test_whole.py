@@ -145,7 +145,8 @@ def test_a_broken_mapping_fails_its_own_feed_and_says_where(platform):
 def test_access_is_for_this_account_alone_and_has_what_outside_checks_read(platform):
     assert stat.S_IMODE((platform.var / "access.json").stat().st_mode) == 0o600
     access = platform.access
-    assert set(access) == {"airflow", "schedule_dsn", "ledger_dsn", "sftp", "sandbox"}
+    assert set(access) == {"airflow", "schedule_dsn", "ledger_dsn", "api_dsn", "api", "sftp", "sandbox"}
+    assert set(access["api"]) == {"url", "client_id", "client_secret"}
     assert set(access["airflow"]) == {"url", "user", "password"}
     assert set(access["sftp"]) == {"host", "port", "user", "key_file", "known_hosts"}
     partners = ("perfectserve", "spok", "amtelco", "voalte", "vocera", "epic_secure_chat")

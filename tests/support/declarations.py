@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
-from include.integration import Personnel, Rows, Sftp, Slots
+from include.integration import OurTables, Personnel, Rows, Sftp, Slots
 from include.mappings.loader import load_feed
 from include.mappings.schemas import schema_for
 from include.settings import PROJECT_ROOT
@@ -55,7 +55,7 @@ def pushes(feed: str) -> bool:
 
 def files_of_a_delivery(feed: str) -> int:
     """How many files each delivery of a feed is, as it ships."""
-    if pushes(feed):
+    if pushes(feed) or isinstance(declared_for(feed).destination, OurTables):
         return 0
     mapping = load_feed(PROJECT_ROOT / "include" / "mappings", feed)
     schema, destination = schema_for(mapping.integration), declared_for(feed).destination

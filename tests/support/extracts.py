@@ -10,7 +10,15 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from include.frames import ASSIGNMENT_COLUMNS, DATE_COLUMNS, PEOPLE_COLUMNS, SLOT_COLUMNS, SlotExtract, Span
+from include.frames import (
+    ASSIGNMENT_COLUMNS,
+    DATE_COLUMNS,
+    PEOPLE_COLUMNS,
+    SLOT_COLUMNS,
+    TALLY_COLUMNS,
+    SlotExtract,
+    Span,
+)
 from include.integration import Slots
 from include.mappings.loader import load_feed
 from include.plan.windows import span_of
@@ -23,6 +31,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 AS_OF = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+#: One tally that counts every slot.
+EVERY_SLOT = {"tally_id": "T1", "name": "Every slot", "unit": "slots", "period": "month"}
 _BOOLEANS = {"is_pending": False, "is_placeholder": False, "active": True}
 _NUMBERS = {"call_order", "id_holders", "slots"}
 
@@ -35,7 +45,13 @@ def rows_of(text: str) -> list[Row]:
     ]
 
 
-def extract_of(slots: list[Row], people: list[Row], assignments: list[Row], span: Span | None = None) -> SlotExtract:
+def extract_of(
+    slots: list[Row],
+    people: list[Row],
+    assignments: list[Row],
+    span: Span | None = None,
+    tallies: list[Row] | None = None,
+) -> SlotExtract:
     """An extract of these rows.
 
     Slots have ``start_local`` and ``stop_local`` (wall times of the assignment's ``time_zone``, the first of two in a
@@ -84,16 +100,22 @@ def extract_of(slots: list[Row], people: list[Row], assignments: list[Row], span
         assignments=_frame(assignments, ASSIGNMENT_COLUMNS),
         span=span,
         as_of=AS_OF,
+        tallies=None if tallies is None else _frame(tallies, TALLY_COLUMNS),
     )
 
 
 def read_case(folder: Path, feed: str) -> tuple[SlotExtract, FeedMapping]:
-    """The extract and the mapping of a case: ``slots.csv people.csv assignments.csv`` and the feed's own files."""
+    """The extract and the mapping of a case: ``slots.csv people.csv assignments.csv`` and the feed's own files.
+
+    ``tallies.csv`` where its integration reads them.
+    """
     mapping = load_feed(folder, feed)
     slots, people, assignments = (
         rows_of((folder / f"{name}.csv").read_text("utf-8-sig")) for name in ("slots", "people", "assignments")
     )
-    return extract_of(slots, people, assignments, _span(mapping, slots)), mapping
+    file = folder / "tallies.csv"
+    tallies = rows_of(file.read_text("utf-8-sig")) if file.is_file() else None
+    return extract_of(slots, people, assignments, _span(mapping, slots), tallies), mapping
 
 
 def _span(mapping: FeedMapping, slots: list[Row]) -> Span:

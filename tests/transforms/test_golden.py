@@ -78,11 +78,11 @@ def rendered(result: Transformed, mapping: FeedMapping, folder: Path) -> dict[st
 
 
 def listed(snapshot: Path) -> bytes:
-    """The records themselves, where no layout makes a file of them; instants are UTC."""
+    """The records themselves, where no layout makes a file of them; instants are UTC, days ISO, numbers as they are."""
     lines = []
     for record in pq.read_table(snapshot).to_pylist():
         instants = {name: f"{record[name]:%Y-%m-%dT%H:%M:%SZ}" for name in ("start_utc", "stop_utc")}
-        lines.append(json.dumps(record | instants, ensure_ascii=False) + "\n")
+        lines.append(json.dumps(record | instants, ensure_ascii=False, default=str) + "\n")
     return "".join(lines).encode()
 
 

@@ -19,7 +19,7 @@ from include.mappings.schema import AssignmentRow
 from include.mappings.schemas import schema_for
 from include.plan.windows import span_of
 from tests.support.declarations import declared, slot_integrations
-from tests.support.extracts import AS_OF, extract_of
+from tests.support.extracts import AS_OF, EVERY_SLOT, extract_of
 from tests.support.mapping_cases import FieldCase, SettingCase, mapping_cases
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def transformed(mapping: FeedMapping, person: dict[str, str] | None = None) -> T
     integration = declared(mapping.integration)
     span = span_of(integration.source, mapping, AS_OF, "America/Chicago")
     slot = SLOT | {"period_first_day": "2026-03-01", "period_last_day": "2026-03-14"}
-    found = extract_of([slot], [PERSON | (person or {})], [ASSIGNMENT], span)
+    found = extract_of([slot], [PERSON | (person or {})], [ASSIGNMENT], span, [EVERY_SLOT])
     judged = rules.judge(found, mapping)
     return integration.transform(found, mapping, Verdict(judged.faults, judged.mapped))
 

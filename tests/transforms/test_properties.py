@@ -17,7 +17,7 @@ from include.frames import Span, Verdict
 from include.mappings.schemas import schema_for
 from include.reasons import REASONS
 from tests.support.declarations import declared, slot_integrations
-from tests.support.extracts import extract_of
+from tests.support.extracts import EVERY_SLOT, extract_of
 from tests.support.hospitals import Hospital, hospitals, mapping_of
 from tests.support.mapping_cases import mapping_cases
 
@@ -46,7 +46,7 @@ def mapping(slug: str, tmp_path: Path) -> FeedMapping:
 
 def extract(hospital: Hospital, slug: str) -> SlotExtract:
     span = PERIOD if declared(slug).source.within == "pay_period" else Span("published")
-    return extract_of(hospital.slots, hospital.people, hospital.assignments, span)
+    return extract_of(hospital.slots, hospital.people, hospital.assignments, span, [EVERY_SLOT])
 
 
 def transformed(found: SlotExtract, mapping: FeedMapping) -> Transformed:
@@ -87,6 +87,7 @@ def test_the_order_of_the_input_changes_nothing(
         },
         span=found.span,
         as_of=found.as_of,
+        tallies=found.tallies,
     )
     first, second = transformed(found, mapping), transformed(shuffled, mapping)
     pd.testing.assert_frame_equal(first.decisions, second.decisions)
@@ -135,7 +136,11 @@ def naive_reason(slot: dict[str, Any], hospital: Hospital, slug: str) -> str | N
         return "open_shift" if not schema.delivers_open_shifts else None if lasts else "invalid_time"
     person = people[slot["emp_id"]]
     if schema.table is None:  # every assignment is delivered, and people are known by no ID
-        return "person_inactive" if person["active"] == "false" else None if lasts else "invalid_time"
+        if not schema.delivers_placeholders and person["is_placeholder"] == "true":
+            return "placeholder"
+        if person["active"] == "false" and not schema.delivers_inactive:
+            return "person_inactive"
+        return None if lasts else "invalid_time"
     if slot["assignment_id"] == "IGNORED":
         return "assignment_ignored"
     if not schema.delivers_placeholders and person["is_placeholder"] == "true":
