@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     Transform = Callable[[SlotExtract, FeedMapping, Verdict], Transformed]
     InboundTransform = Callable[[InboundExtract, FeedMapping], Transformed]
+    ProviderTransform = Callable[[Any, FeedMapping], Transformed]  # of include.transforms.user_authentication
 
 _SLUG = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*\Z")
 
@@ -145,7 +146,7 @@ class Integration:
     slug: str
     doc: str | None
     source: Source
-    transform: Transform | InboundTransform | None
+    transform: Transform | InboundTransform | ProviderTransform | None
     way: Way
     destination: Sftp | Personnel | OurTables | RowDestination
     on_call: bool = False
@@ -166,6 +167,15 @@ class Integration:
             raise ConfigurationError(f"Integration {self.slug}: whole tables are sent whole, as a Snapshot.")
         if isinstance(self.way, Changes) and self.way.per_epoch and self.source != Slots("pay_period"):
             raise ConfigurationError(f"Integration {self.slug}: a baseline per epoch needs Slots(within='pay_period').")
+        self._check_destination()
+        if self.woken and not isinstance(self.source, Slots):
+            raise ConfigurationError(
+                f"Integration {self.slug}: only slots wake a feed; what is not of slots goes by the clock."
+            )
+        if self.on_call and isinstance(self.way, Changes):
+            raise ConfigurationError(f"Integration {self.slug}: a file of changes is approved as it is, or not at all.")
+
+    def _check_destination(self) -> None:
         if isinstance(self.source, Inbound) is not isinstance(self.destination, Personnel):
             raise ConfigurationError(
                 f"Integration {self.slug}: what comes in goes to people of the store, and only that."
@@ -180,12 +190,6 @@ class Integration:
             )
         if isinstance(self.destination, Sftp) and self.destination.companion and self.way != Snapshot():
             raise ConfigurationError(f"Integration {self.slug}: only a Snapshot of slots has a companion.")
-        if self.woken and not isinstance(self.source, Slots):
-            raise ConfigurationError(
-                f"Integration {self.slug}: only slots wake a feed; what is not of slots goes by the clock."
-            )
-        if self.on_call and isinstance(self.way, Changes):
-            raise ConfigurationError(f"Integration {self.slug}: a file of changes is approved as it is, or not at all.")
 
     @property
     def title(self) -> str:

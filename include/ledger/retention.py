@@ -4,6 +4,7 @@ Needed are, for each stream, the delivery in flight or held, the last one that t
 and the next sequence number follows it), and every delivery that a table other than its own parts refers to; for each
 feed the run that holds the fence, the newest that decided and the newest that ended (`explain`, summary.json). Heads,
 acknowledgements, refusals and intents say what a partner holds: they have no age. What people ordered stays on record.
+Nor has what is trusted of identity providers an age: its newest versions stay, and the older ones go with each new one.
 An incident goes with its mails once it is over, was told, and no mail about it waits for anybody.
 """
 
@@ -98,6 +99,11 @@ _GENERATIONS = """
     WITH gone AS (DELETE FROM row_generation WHERE changed_at < :before RETURNING 1)
     SELECT count(*) AS row_generation FROM gone
 """
+#: Who has not signed in for so long is a new account at the next time.
+_ACCOUNTS = """
+    WITH gone AS (DELETE FROM sign_in_account WHERE last_at < :before RETURNING 1)
+    SELECT count(*) AS sign_in_account FROM gone
+"""
 
 
 def forget_rows(connection: Connection, before: datetime) -> dict[str, int]:
@@ -119,4 +125,5 @@ def forget_rows(connection: Connection, before: datetime) -> dict[str, int]:
     inbound = connection.execute(text(_INBOUND), {"before": before}).mappings().one()
     acceptances = connection.execute(text(_ACCEPTANCES), {"before": before}).mappings().one()
     generations = connection.execute(text(_GENERATIONS), {"before": before}).mappings().one()
-    return {**runs, **removed, **incidents, **inbound, **acceptances, **generations}
+    accounts = connection.execute(text(_ACCOUNTS), {"before": before}).mappings().one()
+    return {**runs, **removed, **incidents, **inbound, **acceptances, **generations, **accounts}

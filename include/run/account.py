@@ -78,6 +78,16 @@ def slots_to_send(plan: Path, column: str) -> set[str]:
     return set(table.filter(pc.invert(withdrawn))["slot_id"].to_pylist())
 
 
+def included_rows(decisions: Path) -> list[str]:
+    """What was decided to be delivered, by the IDs of its rows."""
+    import pyarrow.parquet as pq
+
+    found: list[str] = pq.read_table(decisions, columns=["slot_id"], filters=[("outcome", "=", "included")])[
+        "slot_id"
+    ].to_pylist()
+    return found
+
+
 def rejected_within_limits(decisions: Path) -> int:
     """How many slots were rejected for a reason that counts towards the feed's limit."""
     import pyarrow as pa

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from include.clock import business_now
 from include.errors import SourceNotReady
-from include.integration import Inbound, Slots, Tables
+from include.integration import IdentityProviders, Inbound, Slots, Tables
 from include.ledger import fence, runs
 from include.mappings.frozen import freeze
 from include.mappings.loader import load_feed
 from include.run.beginning import Beginning
+from include.run.identity_providers import read_providers
 from include.run.inbound import read_inbound
 from include.run.slots import read_slots
 from include.run.whole_tables import read_tables
@@ -27,6 +28,7 @@ _READ: dict[type[Source], Callable[[Beginning[Any]], Extracted]] = {
     Slots: read_slots,
     Tables: read_tables,
     Inbound: read_inbound,
+    IdentityProviders: read_providers,
 }
 
 
@@ -43,7 +45,8 @@ def extract(
         ConfigurationError: the mapping names a department that the schedule does not have.
         SourceNotReady: the schedule store or the ledger cannot be reached.
         InboundRejected: the file that came in cannot be read; it was put away.
-        DestinationUnavailable, DeliveryRefused: the server with the file cannot be reached, or refused us.
+        DestinationUnavailable, DeliveryRefused: the server with the file cannot be reached, or refused us; or no
+            identity provider answers.
     """
     stream = load_feed(services.settings.mappings, feed).stream
     with services.ledger("claim") as connection:

@@ -17,7 +17,8 @@ from include import errors
 from include.alerts.rows import DELIVERED, kept, read_back
 from include.ledger import incidents, rows, runs
 from include.run.frozen import frozen_mapping
-from include.run.handed import InboundFile
+from include.run.handed import InboundFile, ProviderDocuments
+from include.run.identity_providers import findings
 from include.run.rejected import count_soon, slots_to_mend
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Judged:
     ``rows``: by class, the SHA-256 of the slots as they are kept, and the slots; None: all as it was known already.
     ``grown``: the classes in which slots have come that nobody was told of and that are due soon. ``id_field``: where
     the feed's mapping says that people's IDs stand. ``is_quiet``: nothing came in that could have been judged.
+    ``told``: what is to be mended, ready to be told, where it is not about slots.
     """
 
     feed: str
@@ -77,6 +79,7 @@ class Judged:
     grown: frozenset[IncidentClass] = field(default=frozenset())
     id_field: str = ""
     is_quiet: bool = False
+    told: Mapping[IncidentClass, Mapping[str, Any]] | None = None
 
     def record(self, connection: Connection, *, but: IncidentClass | None = None) -> None:
         """Open, update and close the incidents of IDs and mapping, in the transaction of the run's end.
@@ -85,6 +88,9 @@ class Judged:
         """
         incidents.lock(connection, self.feed)
         if self.is_quiet:
+            return
+        if self.told is not None:
+            self._record_told(connection, self.told, but)
             return
         if self.rows is None:
             for incident in incidents.open_incidents(connection, self.feed):
@@ -109,6 +115,21 @@ class Judged:
             if kind in self.grown:
                 incidents.hurry(connection, incident, pause=_SOONER)
 
+    def _record_told(
+        self, connection: Connection, told: Mapping[IncidentClass, Mapping[str, Any]], but: IncidentClass | None
+    ) -> None:
+        known = {each.kind: each.facts.get("faults") for each in incidents.open_incidents(connection, self.feed)}
+        for kind in _BY_ROWS:
+            if kind == but:
+                continue
+            if kind not in told:
+                incidents.close(connection, self.feed, [kind])
+                continue
+            facts = {**told[kind], "judged": self.fingerprint}
+            incident, _ = incidents.observe(connection, self.feed, kind, facts=facts, run_id=self.run_id)
+            if known.get(kind, facts["faults"]) != facts["faults"]:
+                incidents.hurry(connection, incident, pause=_SOONER)
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:
@@ -126,7 +147,7 @@ def count(decided: Decided, standing: Standing, services: Services) -> Counted:
     """Count what a failed run leaves undelivered."""
     if isinstance(decided.extracted.content, InboundFile):
         return Counted(judge(decided, standing, services), len(standing.pending), None)
-    if decided.decisions is None:
+    if decided.decisions is None or isinstance(decided.extracted.content, ProviderDocuments):
         return Counted(judge(decided, standing, services), None, None)
     soon = count_soon(decided, standing.pending, services)
     return Counted(judge(decided, standing, services), len(standing.pending), soon)
@@ -142,6 +163,9 @@ def judge(decided: Decided, standing: Standing, services: Services) -> Judged:
     if isinstance(decided.extracted.content, InboundFile):  # what is wrong with its rows, its report says
         quiet = not decided.extracted.inbound.name
         return Judged(feed, claim.run_id, decided.snapshot, rows={}, is_quiet=quiet)
+    if isinstance(decided.extracted.content, ProviderDocuments):
+        fingerprint = decided.decisions or decided.snapshot
+        return Judged(feed, claim.run_id, fingerprint, rows={}, told=findings(decided, services))
     refused = _refused(decided, standing, services)
     fingerprint = _fingerprint(decided.decisions or decided.snapshot, refused)
     with services.ledger_reading() as connection:

@@ -10,7 +10,7 @@ from include.run.guarding import Judged
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from include.errors import DeliveryHeld, DeliveryRefused, ResultsUnreadable
+    from include.errors import DeliveryHeld, DeliveryRefused, DestinationUnavailable, ResultsUnreadable
     from include.mappings.schema import FeedMapping
     from include.run.guarding import Guarding
     from include.run.handed import Sent
@@ -21,7 +21,8 @@ class Outcome:
     """What was sent (None: nothing), what the guards said, and what stays held although the rest was sent.
 
     ``unreadable``: what the partner said of earlier deliveries could not be read. ``parked``: the partner asked for
-    patience, and some records wait for a later run. ``stuck``: the partner keeps what is withdrawn.
+    patience, and some records wait for a later run. ``stuck``: the partner keeps what is withdrawn, or one of
+    several sources did not answer.
     """
 
     sent: Sent | None
@@ -29,7 +30,7 @@ class Outcome:
     held: DeliveryHeld | None = None
     unreadable: ResultsUnreadable | None = None
     parked: bool = False
-    stuck: DeliveryRefused | None = None
+    stuck: DeliveryRefused | DestinationUnavailable | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,19 @@ that dies has changed nothing. What is filled already is only noted as seen agai
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from include.errors import ConfigurationError, StateDamaged
 from include.integration import OurTables
 from include.ledger import approvals, deliveries
-from include.ledger.records import Counts, NewDelivery
+from include.ledger.records import NewDelivery
 from include.plan.diff import DeltaCounts, diff
 from include.plan.guards import Effect, count_lost
-from include.run.account import Standing, slots_to_send, standing
+from include.run.account import Standing, included_rows, slots_to_send, standing
 from include.run.guarding import Judged
-from include.run.handed import ProviderDocuments, Sent
+from include.run.handed import ProviderDocuments, Sent, required
+from include.run.identity_providers import no_answer, unanswered
 from include.run.one_try import OneTry
 from include.run.outcome import Outcome, Preview
 
@@ -51,7 +52,7 @@ class TableWay(OneTry):
         Raises:
             DeliveryHeld: a guard stopped it; the tables are as they were.
             ConfigurationError: there is no file that could be sent again.
-            DestinationUnavailable, DeliveryUncertain, StateDamaged: the check did not see what was filled.
+            DestinationUnavailable, DeliveryUncertain: the check did not see what was filled.
         """
         if self.order.resend:
             raise ConfigurationError(
@@ -67,7 +68,8 @@ class TableWay(OneTry):
         check = self._destination.check
         if check is not None:
             check(self.services.connections(self.mapping.destination.connection), self._snapshot)
-        return outcome
+        silent = _unanswered(self.decided, self.services)
+        return replace(outcome, stuck=no_answer(self.mapping.feed, silent)) if silent else outcome
 
     def preview(self) -> Preview:
         """Work out what would change; nothing does."""
@@ -161,21 +163,21 @@ class TableWay(OneTry):
         return destination
 
 
+def _unanswered(decided: Decided, services: Services) -> dict[str, str]:
+    """The rows of identity providers that did not answer, and why; of all else there are none."""
+    of_providers = isinstance(decided.extracted.content, ProviderDocuments)
+    return unanswered(decided, services) if of_providers else {}
+
+
 def standing_of_tables(decided: Decided, services: Services, folder: Path, *, reason: str = "failed") -> Standing:
     """How the rows of a run stand: delivered where the tables hold what this run, or an equal one, decided."""
     claim = decided.extracted.claim
     with services.ledger_reading() as connection:
         head = deliveries.head(connection, claim.stream, "")
     if not decided.records or (head is not None and head.snapshot == decided.snapshot):
-        return standing(decided, ())
+        return standing(decided, _unanswered(decided, services), reason=reason)
     if isinstance(decided.extracted.content, ProviderDocuments):
-        counts = Counts(
-            extracted=decided.extracted.rows,
-            pending=decided.included,
-            excluded=decided.excluded,
-            rejected=decided.rejected,
-        )
-        return Standing(counts, {})
+        return standing(decided, included_rows(services.artifacts.path(required(decided.decisions))), reason=reason)
     difference = folder / "standing.delta.parquet"
     diff(
         services.artifacts.path(head.snapshot) if head else None, services.artifacts.path(decided.snapshot), difference

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.run.handed import InboundFile, SlotFrames, TableArchive
+from include.run.handed import InboundFile, ProviderDocuments, SlotFrames, TableArchive
+from include.run.identity_providers import decide_providers
 from include.run.inbound import decide_inbound
 from include.run.slots import decide_slots
 from include.run.whole_tables import decide_tables
@@ -20,6 +21,7 @@ _DECIDE: dict[type, Callable[[Integration, Validated, Services], Decided]] = {
     SlotFrames: decide_slots,
     TableArchive: decide_tables,
     InboundFile: decide_inbound,
+    ProviderDocuments: decide_providers,
 }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.run.handed import InboundFile, SlotFrames, TableArchive
+from include.run.handed import InboundFile, ProviderDocuments, SlotFrames, TableArchive
+from include.run.identity_providers import validate_providers
 from include.run.inbound import validate_inbound
 from include.run.slots import validate_slots
 from include.run.whole_tables import validate_tables
@@ -19,11 +20,15 @@ _VALIDATE: dict[type, Callable[[Extracted, Services], Validated]] = {
     SlotFrames: validate_slots,
     TableArchive: validate_tables,
     InboundFile: validate_inbound,
+    ProviderDocuments: validate_providers,
 }
 
 
 def validate(extracted: Extracted, services: Services) -> Validated:
-    """Judge people's IDs and the mapping's completeness; of whole tables, that they are complete; of a file, its rows.
+    """Judge people's IDs and the mapping's completeness; or whatever else was read.
+
+    Of whole tables, that they are complete; of a file that came in, its rows; of identity providers, what they publish
+    and who has signed in.
 
     Faults of rows become rejections; they do not fail the run.
 

@@ -87,11 +87,43 @@ DEMOGRAPHICS: dict[str, Any] = {
     "takes_in": True,
 }
 
+SIGN_IN: dict[str, Any] = {
+    "feed": "user_authentication",
+    "title": "User Authentication (Single Sign-On)",
+    "partner": "the hospital's identity providers, such as Azure Entra, Okta or Ping",
+    "contact": "the identity team",
+    "otherwise": "Nobody can sign in with it any more; the break-glass account still can.",
+}
+
 OPEN = {
     "id_matching": about("id_matching", "rows", rows=IDS, id_field="custom1"),
     "mapping": about("mapping", "rows", rows=MAPPING, feed="night_call"),
     "mapping_reported": about(
         "mapping", "reported", rows=REPORTED, feed="kronos_workforce_central", title="Kronos Workforce Central"
+    ),
+    "id_matching_accounts": about(
+        "id_matching",
+        "accounts",
+        **SIGN_IN,
+        faults=["account okta_00u1: nobody of the schedule or the staff list has the value of the matched claim"],
+        fault_count=1,
+    ),
+    "mapping_trust": about(
+        "mapping",
+        "trust",
+        **SIGN_IN,
+        faults=["provider okta: its issuer is not, letter by letter, the configured one"],
+        fault_count=1,
+    ),
+    "mapping_trust_reported": about(
+        "mapping",
+        "trust_reported",
+        **SIGN_IN,
+        faults=[
+            "role map: no group leads to the role 'Admin'",
+            "provider ping: the last certificate to verify its signatures by ends on 2026-03-20",
+        ],
+        fault_count=2,
     ),
     "mapping_and_reported": about("mapping", "rows", rows=MAPPING[28:] + REPORTED, feed="night_call"),
     "mapping_broken": about(

@@ -134,6 +134,7 @@ def test_each_stream_keeps_its_own_last_and_orders_stay_on_record(database):
             "inbound_file": 0,
             "acceptance": 0,
             "row_generation": 0,
+            "sign_in_account": 0,
         }
         assert forget_rows(connection, BEFORE) == removed
         assert rows(connection, "SELECT stream, seq FROM delivery") == {("feed", 2), ("feed@test", 2)}
@@ -165,6 +166,19 @@ def test_a_file_that_came_in_is_forgotten_once_it_is_put_away_and_told(database)
             )
         assert forget_rows(connection, BEFORE)["inbound_file"] == 1
         assert rows(connection, "SELECT name FROM inbound_file") == {"still lies there", "not told", "recent"}
+
+
+def test_who_has_not_signed_in_for_long_is_forgotten_and_what_is_trusted_never(database):
+    old, recent = BEFORE - timedelta(days=1), BEFORE + timedelta(days=1)
+    with transaction(database.ledger_dsn) as connection:
+        for username, last_at in (("okta_gone", old), ("okta_here", recent)):
+            insert(connection, "sign_in_account", username=username, provider="okta", first_at=old, last_at=last_at)
+        trusted = {"provider": "okta", "version": 1}
+        insert(connection, "trust_version", **trusted, protocol="oidc", document="{}", sha256=A, kept_at=old)
+        insert(connection, "trust_checked", **trusted, checked_at=old)
+        assert forget_rows(connection, BEFORE)["sign_in_account"] == 1
+        assert rows(connection, "SELECT username FROM sign_in_account") == {"okta_here"}
+        assert rows(connection, "SELECT version FROM trust_version") == {1}
 
 
 def test_an_incident_goes_with_its_mails_once_it_is_over_and_nobody_waits_for_one(database):
