@@ -33,6 +33,11 @@ def ledger_dsn() -> str:
     return _address("CALLBOARD_LEDGER_DSN", "ledger_dsn")
 
 
+def api_dsn() -> str:
+    """Return the ``postgresql://`` address of the API's owner. Raises as :func:`schedule_dsn`."""
+    return _address("CALLBOARD_API_DSN", "api_dsn")
+
+
 def local_services() -> Services:
     """What the steps' functions need, for commands that look things up: they open no connection to a partner.
 

@@ -15,6 +15,8 @@ from include.platform.leftovers import MARK
 from include.platform.ports import HOST
 from include.platform.sandbox_connections import sandbox_connections
 from include.settings import PROJECT_ROOT, default_time_zone, mappings_folder
+from include.sign_in.environment import airflow_settings
+from include.sign_in.settings import load_sign_in, sign_in_file
 
 if TYPE_CHECKING:
     from include.platform.generated import Generated
@@ -69,8 +71,14 @@ class Plan:
 
 
 def platform_environment(plan: Plan, postgres_command: list[str]) -> dict[str, str]:
-    """This process's environment, and what the platform decides; ``CALLBOARD_NOW`` passes through as it is."""
+    """This process's environment, and what the platform decides; ``CALLBOARD_NOW`` passes through as it is.
+
+    Raises:
+        ConfigurationError: the sign-in settings are wrong.
+    """
     state, secret = plan.state, plan.generated
+    # What browsers and identity providers know it by; another one than ours where a proxy stands before it.
+    public_url = os.environ.get("AIRFLOW__API__BASE_URL") or plan.url
     return {
         **os.environ,
         MARK: str(state.var),
@@ -97,7 +105,8 @@ def platform_environment(plan: Plan, postgres_command: list[str]) -> dict[str, s
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": plan.airflow_dsn.replace("postgresql:", "postgresql+psycopg2:", 1),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(state.airflow / "logs"),
         "AIRFLOW__API__PORT": str(plan.port),
-        "AIRFLOW__API__BASE_URL": plan.url,
+        "AIRFLOW__API__BASE_URL": public_url,
+        **airflow_settings(load_sign_in(sign_in_file()), public_url),
         "AIRFLOW__API__SECRET_KEY": secret.session_key,
         "AIRFLOW__API_AUTH__JWT_SECRET": secret.jwt_secret,
         "AIRFLOW__FAB__CONFIG_FILE": str(PROJECT_ROOT / "config" / "webserver_config.py"),

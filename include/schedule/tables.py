@@ -182,6 +182,7 @@ schedules = Table(
     Index("schedules_emp_id", "emp_id", "slot_date"),
     Index("schedules_period_id", "period_id", "slot_date"),
     Index("schedules_assignment_id", "assignment_id"),
+    Index("schedules_department_id", "department_id", "slot_id"),
 )
 
 requests = Table(
@@ -237,6 +238,7 @@ change_logs = Table(
     Column("new", JSONB),
     # Which transaction wrote it, for readers that must lose nothing (a lower change_id may be committed later).
     Column("xid", TransactionId, nullable=False, server_default=text("pg_current_xact_id()")),
-    Index("change_logs_xid", "xid"),
+    Index("change_logs_xid", "xid", "change_id"),
+    Index("change_logs_changed_at", "changed_at"),
     Index("change_logs_entity", "entity", "entity_id", "change_id"),
 )

@@ -1,0 +1,140 @@
+"""The routes of the resources: one function serves all of them, each with the parameters that its resource has."""
+
+from __future__ import annotations
+
+from functools import partial
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import WithJsonSchema
+from starlette.responses import Response
+
+from include.api.access import Caller, allowed
+from include.api.resources import tallies
+from include.api.resources.answers import page_answer
+from include.api.resources.assignments import ASSIGNMENTS
+from include.api.resources.fields import DELETED
+from include.api.resources.filters import read_filters
+from include.api.resources.openapi import PARAMETERS, page_schema, responses, row_schema
+from include.api.resources.pages import read_page
+from include.api.resources.personnel import PERSONNEL
+from include.api.resources.requests import REQUESTS
+from include.api.resources.schedules import SCHEDULES
+from include.api.resources.tallies import read_tallies
+from include.api.state import state_of
+from include.api.strict import StrictRoute
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from include.api.resources.filters import Filters
+    from include.api.resources.pages import Page
+
+RESOURCES = (SCHEDULES, REQUESTS, ASSIGNMENTS, PERSONNEL)
+_PAGING = ("limit", "cursor", "format")
+_UNTIL = "Where to go on later: the next `modified_since`. Take that of any page of a pull; all have the same."
+_AS_OF = "As of when the tallies are; null where they were never worked out."
+
+
+def router() -> APIRouter:
+    """The routes below ``/v1`` of schedules, requests, assignments, personnel and tallies."""
+    routes = APIRouter(prefix="/v1", route_class=StrictRoute)
+    for resource in RESOURCES:
+        _add(
+            routes,
+            resource.name,
+            resource.meaning,
+            (*resource.filters, "modified_since", *_PAGING),
+            resource.columns,
+            page_schema(
+                row_schema(resource.fields, resource.key, resource.name.capitalize()), {"modified_until": _UNTIL}
+            ),
+            partial(_page_of, resource),
+        )
+    _add(
+        routes,
+        tallies.NAME,
+        tallies.MEANING,
+        (*tallies.FILTERS, *_PAGING),
+        tuple(each.name for each in tallies.FIELDS),
+        page_schema(row_schema(tallies.FIELDS, None, "Tallies"), {"as_of": _AS_OF}),
+        _page_of_tallies,
+    )
+    return routes
+
+
+def endpoint(
+    serve: Callable[[Request, Caller, dict[str, str | None]], Response], scope: str, parameters: Iterable[str]
+) -> Callable[..., Response]:
+    """A function that FastAPI can serve: its signature has the parameters that are declared for each name.
+
+    Parameters come as texts, and are read by :mod:`include.api.resources.filters`, which tells every fault at once.
+    """
+
+    def serve_page(request: Request, caller: Caller, **given: str | None) -> Response:
+        return serve(request, caller, given)
+
+    declared = [
+        Parameter(
+            name,
+            Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[str | None, Query(description=PARAMETERS[name][1]), WithJsonSchema(PARAMETERS[name][0])],
+        )
+        for name in parameters
+    ]
+    asked_by = [
+        Parameter("request", Parameter.KEYWORD_ONLY, annotation=Request),
+        Parameter("caller", Parameter.KEYWORD_ONLY, default=allowed(scope), annotation=Caller),
+    ]
+    serve_page.__signature__ = Signature([*asked_by, *declared])  # type: ignore[attr-defined]
+    return serve_page
+
+
+def _add(
+    routes: APIRouter,
+    name: str,
+    meaning: str,
+    parameters: tuple[str, ...],
+    columns: tuple[str, ...],
+    page: dict[str, Any],
+    read: Callable[[Filters, str], Page],
+) -> None:
+    def serve(request: Request, caller: Caller, given: dict[str, str | None]) -> Response:
+        filters = read_filters(given, caller, request.headers.get("Accept", ""))
+        found = read(filters, state_of(request).settings.dsn)
+        about = {"as_of": found.as_of} if name == tallies.NAME else {"modified_until": found.modified_until}
+        return page_answer(
+            request,
+            found.rows.content,
+            columns=columns,
+            as_csv=filters.csv,
+            cursor=found.cursor,
+            about=about,
+            ended=found.cursor is None,
+        )
+
+    routes.add_api_route(
+        f"/{name}",
+        endpoint(serve, name, parameters),
+        methods=["GET"],
+        name=name,
+        operation_id=f"list_{name}",
+        summary=f"{name.capitalize()}",
+        description=meaning,
+        tags=["Lightning Bolt API"],
+        response_class=Response,
+        responses=responses(page, columns),
+    )
+
+
+def _page_of(resource: Any, filters: Filters, dsn: str) -> Page:
+    return read_page(resource, filters, dsn)
+
+
+def _page_of_tallies(filters: Filters, dsn: str) -> Page:
+    return read_tallies(filters, dsn)
+
+
+__all__ = ["DELETED", "RESOURCES", "endpoint", "router"]

@@ -1,0 +1,1 @@
+"""Workday's endpoints: the records of the feed `workday`, made by the transform that makes its files."""
