@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import psycopg
 import pytest
 
@@ -33,7 +34,7 @@ from include.integration import Changes, Rows
 from include.platform.airflow_api import AirflowApi
 from include.run.explain import explain_slot
 from include.settings import PROJECT_ROOT
-from tests.support.declarations import declared_for, files_of_a_delivery, pushes
+from tests.support.declarations import declared_for, files_of_a_delivery, fills_tables, pushes
 from tests.support.exchange import exported
 from tests.support.receiver import KronosReceiver
 from tests.support.whole_platform import START_SECONDS, WholePlatform, environment, make_run_command, wait_until
@@ -52,7 +53,7 @@ CENTRAL, WORKDAY = "kronos_workforce_central", "workday"
 IMPORT = "demographic_import"  # its partner is our own store; what lies in its folder is a report, and what came in
 BROKEN = "epic_on_call_finder_east"  # so broken that only its name says whose Dag it is
 SHIPPED = [file.stem for file in sorted((PROJECT_ROOT / "include" / "mappings").glob("*.yaml"))]
-FOLDERS = {feed: feed for feed in SHIPPED if not pushes(feed)} | {
+FOLDERS = {feed: feed for feed in SHIPPED if not (pushes(feed) or fills_tables(feed))} | {
     SECOND: "night_finder_files",
     IMPORT: f"{IMPORT}/outbound",
 }
@@ -62,8 +63,12 @@ PUSHED = {
 }
 #: Those that send nothing when nothing has changed, or has come in.
 UNCHANGED = [
-    feed for feed in SHIPPED if isinstance(declared_for(feed).way, Changes) or declared_for(feed).way == Rows()
+    feed
+    for feed in SHIPPED
+    if isinstance(declared_for(feed).way, Changes) or declared_for(feed).way == Rows() or fills_tables(feed)
 ]
+TALLIES = "lightning_bolt_api"
+SIGN_IN = "user_authentication"  # of a hospital without an identity provider: nothing to do
 NIGHT = "night.admins@example.org"
 SELDOM = "0 0 29 2 *"  # no run of Airflow's own comes in between, except for the feeds that keep "every five minutes"
 TASKS = ["extract", "validate", "transform", "deliver"]
@@ -121,7 +126,7 @@ def test_the_table_and_the_summary_say_the_same_of_every_feed(platform):
     table = platform.table()
     for feed, row in summary.items():
         assert table[feed] == [row["state"], *(f"{row[name]:,}" for name in COUNTS[1:])]
-        assert row["state"] == ("failed" if feed == BROKEN else "delivered")
+        assert row["state"] == {BROKEN: "failed", SIGN_IN: "unchanged"}.get(feed, "delivered")
     assert f"http://127.0.0.1:{platform.port}" in platform.printed
 
 
@@ -175,7 +180,7 @@ def test_the_partner_can_be_visited_with_the_keys_of_access(platform):
         client.connect(sftp["host"], sftp["port"], sftp["user"], pkey=key, look_for_keys=False, allow_agent=False)
         session = client.open_sftp()
         for feed, row in platform.summary().items():
-            if feed != BROKEN and feed not in PUSHED:
+            if feed in FOLDERS:
                 names = visible(session.listdir(f"/{FOLDERS[feed]}"))
                 assert sorted(f"sftp/{FOLDERS[feed]}/{name}" for name in names) == sorted(row["artifacts"])
     held = visible(entry["key"].lstrip("/") for entry in platform.control("/_state"))
@@ -251,6 +256,28 @@ def test_the_warehouse_zip_holds_every_row_of_the_store(platform):
     assert "whole tables" in error["message"]
 
 
+def test_the_api_serves_what_is_published_to_the_client_of_access(platform):
+    api = platform.access["api"]
+    credentials = (api["client_id"], api["client_secret"])
+    with httpx.Client(base_url=f"{api['url']}/", timeout=60) as client:
+        assert client.get("v1/schedules").status_code == 401
+        given = client.post("oauth/token", data={"grant_type": "client_credentials"}, auth=credentials).json()
+        assert given["expires_in"] == 3600
+        client.headers["Authorization"] = f"Bearer {given['access_token']}"
+        pulled: dict[str, list[dict[str, Any]]] = {}
+        for resource in ("schedules", "requests", "assignments", "personnel", "tallies"):
+            page = client.get(f"v1/{resource}", params={"limit": 1000}).json()
+            pulled[resource] = page["data"]
+            while page["next"]:
+                page = client.get(f"v1/{resource}", params={"limit": 1000, "cursor": page["cursor"]}).json()
+                pulled[resource] += page["data"]
+    published = "SELECT count(*) FROM schedules JOIN schedule_periods USING (period_id) WHERE published_at <= %s"
+    assert [(len(pulled["schedules"]),)] == platform.sql("schedule_dsn", published, NOW)
+    assert [(len(pulled["tallies"]),)] == platform.sql("ledger_dsn", "SELECT rows FROM tally_publication")
+    assert len({slot["slot_id"] for slot in pulled["schedules"]}) == len(pulled["schedules"])
+    assert all(pulled.values())
+
+
 @pytest.mark.parametrize("feed", PUSHED)
 def test_a_partner_of_records_holds_what_was_decided_and_nothing_else(platform, feed):
     held = platform.control("/_state", of=PUSHED[feed])
@@ -288,7 +315,7 @@ def test_every_run_carries_its_summary_as_a_note(platform):
         note = wait_until(lambda run=run: ours(platform.airflow("GET", run)["note"]), 60, "the note")
         assert note.startswith(f"**Callboard: {row['state']}.** ")
         assert all(f"{row[name]:,} {name}" in note for name in COUNTS[1:])
-        if feed in PUSHED:
+        if feed not in FOLDERS and feed != BROKEN:
             continue
         what = row["artifacts"][0].rpartition("/")[2] if feed != BROKEN else f"{BROKEN}.yaml:"
         assert what in note.replace("\\", "")
@@ -583,7 +610,7 @@ def test_housekeeping_removes_what_is_old_and_nothing_that_the_next_deliveries_n
         assert {task["state"] for task in tasks} == {"success"}
 
         left = platform.sql("ledger_dsn", "SELECT stream, count(*) FROM delivery GROUP BY 1")
-        assert dict(left) == dict.fromkeys(FOLDERS, 1)
+        assert dict(left) == dict.fromkeys([*FOLDERS, TALLIES], 1)
         old = "coalesce(finished_at, started_at) < now() - '90 d'::interval"
         needed = (
             "run_id IN (SELECT run_id FROM delivery UNION SELECT run_id FROM stream)"

@@ -53,9 +53,14 @@ def pushes(feed: str) -> bool:
     return isinstance(declared_for(feed).way, Rows) and not isinstance(declared_for(feed).destination, Personnel)
 
 
+def fills_tables(feed: str) -> bool:
+    """Whether a feed that ships fills tables of our own."""
+    return isinstance(declared_for(feed).destination, OurTables)
+
+
 def files_of_a_delivery(feed: str) -> int:
     """How many files each delivery of a feed is, as it ships."""
-    if pushes(feed) or isinstance(declared_for(feed).destination, OurTables):
+    if pushes(feed) or fills_tables(feed):
         return 0
     mapping = load_feed(PROJECT_ROOT / "include" / "mappings", feed)
     schema, destination = schema_for(mapping.integration), declared_for(feed).destination
