@@ -1,7 +1,5 @@
-"""How people sign in to Airflow: local accounts of the FAB auth manager, kept in Airflow's own database."""
+"""How people sign in to Airflow: local accounts, or the identity providers of the file that CALLBOARD_SIGN_IN names."""
 
-from flask_appbuilder.const import AUTH_DB
+from include.sign_in.flask_settings import flask_settings
 
-AUTH_TYPE = AUTH_DB
-AUTH_USER_REGISTRATION = False
-WTF_CSRF_ENABLED = True
+globals().update(flask_settings())

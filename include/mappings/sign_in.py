@@ -34,6 +34,8 @@ _LONGEST_SECRET = 8192
 def _name(value: str) -> str:
     if not _NAME.match(value):
         raise ValueError("must be a short name like entra-saml: lower-case letters, digits and hyphens")
+    if value == "local":
+        raise ValueError("must not be local: that is where the emergency account signs in")
     return value
 
 

@@ -106,7 +106,7 @@ def platform_environment(plan: Plan, postgres_command: list[str]) -> dict[str, s
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(state.airflow / "logs"),
         "AIRFLOW__API__PORT": str(plan.port),
         "AIRFLOW__API__BASE_URL": public_url,
-        **airflow_settings(load_sign_in(sign_in_file()), public_url),
+        **_sign_in(public_url),
         "AIRFLOW__API__SECRET_KEY": secret.session_key,
         "AIRFLOW__API_AUTH__JWT_SECRET": secret.jwt_secret,
         "AIRFLOW__FAB__CONFIG_FILE": str(PROJECT_ROOT / "config" / "webserver_config.py"),
@@ -153,6 +153,12 @@ def _api_connection(plan: Plan) -> str:
             "password": plan.generated.api_client_secret,
         }
     )
+
+
+def _sign_in(public_url: str) -> dict[str, str]:
+    """Processes start in other folders than this one: they are told the whole path of the settings."""
+    file = sign_in_file()
+    return airflow_settings(load_sign_in(file), public_url) | ({"CALLBOARD_SIGN_IN": str(file)} if file else {})
 
 
 def _mail_variables(plan: Plan) -> dict[str, str]:

@@ -48,7 +48,10 @@ def safe(address: str | None) -> str:
     """The address, if it is one of this installation; else Airflow's own page."""
     from airflow.providers.fab.www.views import get_safe_url
 
-    ours: str = get_safe_url(address)  # type: ignore[no-untyped-call]
+    try:
+        ours: str = get_safe_url(address)  # type: ignore[no-untyped-call]
+    except ValueError:  # half an IPv6 address
+        ours = get_safe_url("")  # type: ignore[no-untyped-call]
     return ours
 
 

@@ -56,7 +56,7 @@ class SignInView(AuthView):  # type: ignore[misc]  # flask_appbuilder is not fol
     @answered
     def begin(self, provider: str) -> Response:
         """Send the browser to a provider."""
-        found, wanted = self._provider(provider), safe(request.args.get("next"))
+        found, wanted = self._provider(provider), request.args.get("next", "")
         if isinstance(found, OidcProvider):
             return go(oidc.start(self._client(found), self._redirect_uri(found), wanted, session))
         return go(saml.start(self._trusted(found), _sign_in(), _base_url(), wanted, session))

@@ -245,6 +245,10 @@ FAULTS: dict[str, tuple[str, str]] = {
         said(OIDC, "    client_id: callboard\n", ""),
         "sign_in.yaml:2: required key 'providers.client_id' is missing",
     ),
+    "the emergency account's name": (
+        said(OIDC, "name: okta", "name: local"),
+        "sign_in.yaml:3: 'providers.name' must not be local",
+    ),
     "a name in capitals": (said(OIDC, "name: okta", "name: Okta"), "sign_in.yaml:3: 'providers.name' must be a short"),
     "a name twice": (
         OIDC + SAML.removeprefix("providers:\n").replace("ping\n", "okta\n"),
