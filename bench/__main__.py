@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import delta, importing, on_call, pushes, warehouse, whole
+from bench import api, delta, importing, on_call, pushes, warehouse, whole
 from bench.measure import table
 from include.settings import PROJECT_ROOT
 
@@ -32,6 +32,7 @@ def parts(*, quick: bool) -> dict[str, Callable[[Path], Iterator[Figure]]]:
         "warehouse": lambda folder: warehouse.measure(folder, sizes, rounds),
         "import": lambda folder: importing.measure(folder, 20_000 if quick else 1_000_000),
         "pushes": lambda folder: pushes.measure(folder, 500 if quick else 10_000),
+        "api": lambda folder: api.measure(folder, 20_000 if quick else 1_000_000, 5 if quick else 200, rounds),
         # Starting a platform is not quick: tests/platform does it.
         **({} if quick else {"calendars": lambda folder: whole.measure_calendars(folder, 20)}),
         **({} if quick else {"whole": lambda folder: whole.measure(folder, 20)}),

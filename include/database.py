@@ -35,7 +35,7 @@ class Addresses:
 
 
 def engine(dsn: str) -> Engine:
-    """Return this process's engine for ``dsn``: psycopg 3, a small pool that notices dead connections.
+    """Return this process's engine for ``dsn``: psycopg 3, a pool that grows on demand and notices dead connections.
 
     A forked child gets an engine of its own. Error messages never show the values of a statement.
     """
@@ -46,8 +46,8 @@ def engine(dsn: str) -> Engine:
         _engines[key] = create_engine(
             make_url(dsn).set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,
-            pool_size=2,
-            max_overflow=8,
+            pool_size=10,  # grows on demand; who serves requests needs them, and opening one takes longer than a page
+            max_overflow=10,
             hide_parameters=True,
             connect_args={
                 "application_name": "callboard",

@@ -29,6 +29,8 @@ def test_the_parts_work_and_write_their_figures(tmp_path):
         "memory",
         "import",
         "500",
+        *["API"] * 3,
+        "memory",
     ]
     assert all(figure["value"] > 0 for figure in figures)
     assert done.stdout.splitlines()[1].startswith("difference of 0.03 million records")

@@ -1,8 +1,9 @@
 """What has changed since a mark: rows as they are now, and tombstones of those that are gone, from the change log.
 
-The entries of transactions that had not ended at the mark are read in the order of their transactions. Each touches some
-keys: its own row's, or those of all rows that it brings to sight or withdraws. Of a key that may be seen now, the row is
-told; of one that may not, that it is gone, if it was to be seen before. A key may come on several pages: the last counts.
+The entries of transactions that had not ended at the mark are read in the order of their transactions. Each touches
+some keys: its own row's, or those of all rows that it brings to sight or withdraws. Of a key that may be seen now, the
+row is told; of one that may not, that it is gone, if it was to be seen before. A key may come on several pages: the
+last counts.
 
 Whatever is committed while the pages are turned belongs to a transaction that had not ended when the first of them was
 read. So it is after the mark that the first page gave.
@@ -35,7 +36,8 @@ _ITEMS = """
     WITH logged AS MATERIALIZED ({entries}), by_clock (xid, change_id, changed_at, entity, entity_id) AS ({by_clock})
     SELECT (SELECT count(*) FROM logged), e.xid::text::bigint, e.change_id, item.key
     FROM (
-        SELECT *, NULL::jsonb AS old, NULL::jsonb AS new FROM by_clock WHERE %(xid)s::bigint = 0 AND %(change)s::bigint = 0
+        SELECT *, NULL::jsonb AS old, NULL::jsonb AS new FROM by_clock
+        WHERE %(xid)s::bigint = 0 AND %(change)s::bigint = 0
         UNION ALL SELECT * FROM logged
     ) AS e LEFT JOIN LATERAL ({keys}) AS item
         ON (e.xid, e.change_id, item.key) > (%(xid)s::text::xid8, %(change)s, %(key)s::text)
@@ -89,9 +91,7 @@ def changed_page(resource: Resource, filters: Filters, bound_to: str, cursor: Cu
     lost = [(change, key) for change, key in items if key not in seen and change]
     ended: list[tuple[Any, ...]] = []
     if lost:
-        query = _GONE.format(
-            was=resource.changes.was(filters), name=resource.name, matching=narrowed.matching("was")
-        )
+        query = _GONE.format(was=resource.changes.was(filters), name=resource.name, matching=narrowed.matching("was"))
         values = {"changes": [change for change, _ in lost], "keys": [key for _, key in lost]}
         ended = cursor.execute(query, {**narrowed.values, **values}, prepare=False).fetchall()
     rows = together(live, tombstones(resource, ended, as_cells=filters.csv), as_cells=filters.csv)

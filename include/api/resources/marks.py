@@ -121,16 +121,15 @@ def _marked(text: str, departments: tuple[str, ...] | None) -> Mark:
 
 
 def _parsed(text: str) -> Mark:
+    wrong = wrong_parameters([("modified_since", "is neither an instant nor a mark that this API has given")])
     found = _MARK.fullmatch(text)
+    if not found or int(found[2], 36) >= 2**63:
+        raise wrong
     try:
-        if not found or int(found[2], 36) >= 2**63:
-            raise ValueError
         business = _EPOCH + timedelta(microseconds=int(found[3], 36))
         return Mark(read_instant(found[1]), int(found[2], 36), business)
     except (ValueError, OverflowError):
-        raise wrong_parameters(
-            [("modified_since", "is neither an instant nor a mark that this API has given")]
-        ) from None
+        raise wrong from None
 
 
 def _base36(number: int) -> str:

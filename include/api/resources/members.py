@@ -13,8 +13,10 @@ def is_member(filters: Filters) -> tuple[str, ...]:
     if filters.departments is None:
         return ()
     return (
-        "EXISTS (SELECT FROM schedule.memberships AS member"
-        " WHERE member.emp_id = {r}.emp_id AND member.department_id = ANY(%(departments)s))",
+        (
+            "EXISTS (SELECT FROM schedule.memberships AS member"
+            " WHERE member.emp_id = {r}.emp_id AND member.department_id = ANY(%(departments)s))"
+        ),
     )
 
 

@@ -28,8 +28,10 @@ _SINCE = (
 PARAMETERS: dict[str, tuple[dict[str, Any], str]] = {
     "start": (
         {"type": "string", "format": "date"},
-        "The first day, in the local days of each department. A slot counts if any part of it lies in the window; of"
-        " requests and tallies, if any of their days does.",
+        (
+            "The first day, in the local days of each department. A slot counts if any part of it lies in the window;"
+            " of requests and tallies, if any of their days does."
+        ),
     ),
     "end": (
         {"type": "string", "format": "date"},
@@ -135,6 +137,7 @@ def responses(page: Mapping[str, Any], columns: Iterable[str], *, gone: bool = T
         401: _problem("There is no access token, or it has expired.", "WWW-Authenticate"),
         403: _problem("The token lacks the scope, or the department.", "WWW-Authenticate"),
         429: {**_problem("Too many requests."), "headers": _RETRY},
+        "4XX": _problem("Any other error of the request."),  # else FastAPI adds an answer 422 that is never given
         500: _problem("Something went wrong here."),
         503: {**_problem("The data cannot be read just now."), "headers": _RETRY},
     }

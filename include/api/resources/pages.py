@@ -44,15 +44,10 @@ def read_page(resource: Resource, filters: Filters, dsn: str) -> Page:
         SourceNotReady: the store could not be read.
     """
     with one_moment(dsn) as cursor:
-        cursor.execute(_NO_LONGER)
         page = _all(resource, filters, cursor) if filters.modified_since is None else _since(resource, filters, cursor)
         if not page.rows.count and filters.department is not None and page.cursor is None:
             _require_department(filters.department, cursor)
     return page
-
-
-#: A request that takes longer has been given up by whoever sent it.
-_NO_LONGER = "SET LOCAL statement_timeout = '60s'"
 
 
 def _all(resource: Resource, filters: Filters, cursor: Cursor) -> Page:

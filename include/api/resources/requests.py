@@ -26,7 +26,10 @@ _KEYS = """
     WHERE e.entity = 'memberships' AND request.emp_id = coalesce(e.new ->> 'emp_id', e.old ->> 'emp_id')
 """
 _STATE = state_before(
-    "requests", "item.key", "log.change_id", "SELECT to_jsonb(q) FROM schedule.requests AS q WHERE request_id = item.key"
+    "requests",
+    "item.key",
+    "log.change_id",
+    "SELECT to_jsonb(q) FROM schedule.requests AS q WHERE request_id = item.key",
 )
 
 

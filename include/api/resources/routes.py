@@ -14,7 +14,6 @@ from include.api.access import Caller, allowed
 from include.api.resources import tallies
 from include.api.resources.answers import page_answer
 from include.api.resources.assignments import ASSIGNMENTS
-from include.api.resources.fields import DELETED
 from include.api.resources.filters import read_filters
 from include.api.resources.openapi import PARAMETERS, page_schema, responses, row_schema
 from include.api.resources.pages import read_page
@@ -50,7 +49,7 @@ def router() -> APIRouter:
             page_schema(
                 row_schema(resource.fields, resource.key, resource.name.capitalize()), {"modified_until": _UNTIL}
             ),
-            partial(_page_of, resource),
+            partial(read_page, resource),
         )
     _add(
         routes,
@@ -59,7 +58,7 @@ def router() -> APIRouter:
         (*tallies.FILTERS, *_PAGING),
         tuple(each.name for each in tallies.FIELDS),
         page_schema(row_schema(tallies.FIELDS, None, "Tallies"), {"as_of": _AS_OF}),
-        _page_of_tallies,
+        read_tallies,
     )
     return routes
 
@@ -80,7 +79,9 @@ def endpoint(
             name,
             Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[str | None, Query(description=PARAMETERS[name][1]), WithJsonSchema(PARAMETERS[name][0])],
+            annotation=Annotated[
+                str | None, Query(description=PARAMETERS[name][1]), WithJsonSchema(PARAMETERS[name][0])
+            ],
         )
         for name in parameters
     ]
@@ -127,14 +128,3 @@ def _add(
         response_class=Response,
         responses=responses(page, columns),
     )
-
-
-def _page_of(resource: Any, filters: Filters, dsn: str) -> Page:
-    return read_page(resource, filters, dsn)
-
-
-def _page_of_tallies(filters: Filters, dsn: str) -> Page:
-    return read_tallies(filters, dsn)
-
-
-__all__ = ["DELETED", "RESOURCES", "endpoint", "router"]

@@ -1,7 +1,7 @@
 """Schedules: the slots of published periods.
 
-A slot is seen while its period is published, by the business clock. What has come and gone since a mark follows from the
-change log alone: the entries about slots, those that publish or withdraw a period, and the passing of a time of
+A slot is seen while its period is published, by the business clock. What has come and gone since a mark follows from
+the change log alone: the entries about slots, those that publish or withdraw a period, and the passing of a time of
 publication. Nothing is told of a slot that was never to be seen.
 """
 
@@ -32,8 +32,8 @@ _ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 _SOURCE = "schedule.schedules AS r JOIN schedule.schedule_periods AS period ON period.period_id = r.period_id"
 _PUBLISHED = "period.published_at <= %(now)s"
 
-#: By when a state must have been published that an entry of this time ended. A transaction may take long, and to tell of
-#: a slot's end once too often is better than to leave it standing. A frozen business clock never passed a time.
+#: By when a state must have been published that an entry of this time ended. A transaction may take long, and to tell
+#: of a slot's end once too often is better than to leave it standing. A frozen business clock never passed a time.
 _BY = "least(%(now)s, CASE WHEN NOT %(frozen)s THEN {} + interval '1 day' END)"
 
 _KEYS = """
@@ -91,8 +91,11 @@ def _narrow(filters: Filters, cursor: Cursor) -> Narrowed:
 
 
 def _events(filters: Filters) -> str:
-    return f"""(e.entity = 'schedules' OR (e.entity = 'schedule_periods'
-        AND e.old ->> 'published_at' IS DISTINCT FROM e.new ->> 'published_at')) AND {entries_of_departments(filters)}"""
+    return f"""
+        (e.entity = 'schedules' OR (e.entity = 'schedule_periods'
+         AND e.old ->> 'published_at' IS DISTINCT FROM e.new ->> 'published_at'))
+        AND {entries_of_departments(filters)}
+    """
 
 
 SCHEDULES = Resource(

@@ -1,4 +1,4 @@
-"""Tallies: who held how much of what, as it was last worked out. They are replaced whole, and say as of when they are."""
+"""Tallies: who held how much of what, as last worked out. They are replaced whole, and say as of when they are."""
 
 from __future__ import annotations
 

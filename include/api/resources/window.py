@@ -18,8 +18,8 @@ _EARLIEST, _LATEST = datetime(1890, 1, 1, tzinfo=UTC), datetime(2210, 1, 1, tzin
 _CONDITION = """
     {r}.stop_utc >= %(first)s AND {r}.start_utc < %(last)s AND EXISTS (
         SELECT FROM schedule.departments AS department
-        JOIN unnest(%(zones)s::text[], %(begins)s::timestamptz[], %(ends)s::timestamptz[]) AS bounds (zone, begins, ends)
-            ON bounds.zone = department.time_zone
+        JOIN unnest(%(zones)s::text[], %(begins)s::timestamptz[], %(ends)s::timestamptz[])
+            AS bounds (zone, begins, ends) ON bounds.zone = department.time_zone
         WHERE department.department_id = {r}.department_id AND {r}.start_utc < bounds.ends
           AND ({r}.stop_utc > bounds.begins OR {r}.start_utc = bounds.begins)
     )

@@ -85,7 +85,8 @@ _FORGET = """
 """
 _WRITE_STATE = """
     INSERT INTO api.workday_state AS state
-        (feed, mapping_version, seen, good_from, good_until, columns, last_sequence, changed_at, forgotten, forgotten_at)
+        (feed, mapping_version, seen, good_from, good_until, columns, last_sequence, changed_at, forgotten,
+         forgotten_at)
     VALUES (:feed, :version, :seen, :now, :good_until, CAST(:columns AS jsonb), :last, :at, :forgotten, :forgotten_at)
     ON CONFLICT (feed) DO UPDATE
     SET mapping_version = excluded.mapping_version, seen = excluded.seen, good_from = excluded.good_from,

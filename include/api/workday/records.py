@@ -101,7 +101,8 @@ def columns_of(mapping: FeedMapping) -> dict[str, list[tuple[str, bool]]]:
     """Of each type of records, the headers of the file's columns, and whether they hold numbers."""
     return {
         part.value: [
-            (column.header, SCHEMA.record[column.field].type in ("decimal", "integer")) for column in part.layout.columns
+            (column.header, SCHEMA.record[column.field].type in ("decimal", "integer"))
+            for column in part.layout.columns
         ]
         for part in _parts(mapping)
     }

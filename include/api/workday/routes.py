@@ -112,7 +112,11 @@ def _row_schema(kind: str, headers: list[str]) -> dict[str, Any]:
     texts: dict[str, Any] = {
         header: {"type": ["number" if header == "quantity" else "string", "null"]} for header in headers
     }
-    texts[STATUS] = {"type": "string", "enum": ["active", "deleted"], "description": "Whether the record is still there."}
+    texts[STATUS] = {
+        "type": "string",
+        "enum": ["active", "deleted"],
+        "description": "Whether the record is still there.",
+    }
     texts[UPDATED_AT] = {"type": "string", "format": "date-time", "description": "When the record changed last."}
     return {
         "title": kind,
