@@ -10,7 +10,7 @@ they need it.
 | **Output** | tallies per person, period and department, in slots, hours and work units |
 | **Transport** | tables of our own, replaced in one transaction; the API serves them over HTTP (docs/api.md) |
 | **Schedule** | hourly, at 25 minutes past |
-| **Layout** | default-unconfirmed: the catalog says what is served; names and shapes are ours (docs/api.md) |
+| **Layout** | default-unconfirmed: names and shapes are ours (docs/api.md), and only ever added to |
 
 The run works the tallies out slot by slot, swaps them in, and then calls the API as a client: it must serve as many rows,
 slot for slot, as were worked out. Open shifts, pending swaps and placeholders are nobody's work and count nowhere.
