@@ -37,14 +37,16 @@ class Addresses:
 def engine(dsn: str) -> Engine:
     """Return this process's engine for ``dsn``: psycopg 3, a pool that grows on demand and notices dead connections.
 
-    A forked child gets an engine of its own. Error messages never show the values of a statement.
+    A forked child gets an engine of its own. Error messages never show the values of a statement. The address may have
+    ``options`` of its own, as :func:`with_statement_timeout` gives it; they count more than those of all sessions.
     """
     from sqlalchemy import create_engine, make_url
 
     key = (dsn, os.getpid())  # a connection must never be shared with a forked child
     if key not in _engines:
+        url = make_url(dsn).set(drivername="postgresql+psycopg")
         _engines[key] = create_engine(
-            make_url(dsn).set(drivername="postgresql+psycopg"),
+            url,
             pool_pre_ping=True,
             pool_size=10,  # grows on demand; who serves requests needs them, and opening one takes longer than a page
             max_overflow=10,
@@ -53,10 +55,22 @@ def engine(dsn: str) -> Engine:
                 "application_name": "callboard",
                 "connect_timeout": 10,
                 "tcp_user_timeout": 60_000,  # milliseconds without an answer to what was sent
-                "options": _SESSION,
+                "options": f"{_SESSION} {url.query.get('options', '')}".rstrip(),  # of two, the last one counts
             },
         )
     return _engines[key]
+
+
+def with_statement_timeout(dsn: str, seconds: int) -> str:
+    """``dsn`` for whoever must not wait long: its statements are broken off after ``seconds``, as if it did not answer.
+
+    The engine is another than that of ``dsn``.
+    """
+    from sqlalchemy import make_url
+
+    url = make_url(dsn)
+    options = f"{url.query.get('options', '')} -c statement_timeout={seconds}s".lstrip()
+    return url.update_query_dict({"options": options}).render_as_string(hide_password=False)
 
 
 def dispose_engines() -> None:

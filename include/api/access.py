@@ -17,6 +17,7 @@ from include.api.families import find_access
 from include.api.problems import Problem
 from include.api.scopes import SCOPES
 from include.api.state import state_of
+from include.api.threads import reading
 
 if TYPE_CHECKING:
     from include.api.scopes import Grant
@@ -61,6 +62,7 @@ def any_caller() -> Any:
     return Security(_caller, scopes=[])
 
 
+@reading
 def _caller(request: Request, needed: SecurityScopes, _: str | None = Security(SCHEME)) -> Caller:
     state = state_of(request)
     grant, client_id = _grant(request)
@@ -94,9 +96,11 @@ def _grant(request: Request) -> tuple[Grant, str]:
     if len(given) > 1 or not tokens.plausible(token):
         raise _not_in("The Authorization header holds no access token.", "invalid_token")
     state = state_of(request)
-    found = find_access(state.settings.dsn, token, state.clock())
+    now = state.clock()
+    found = find_access(state.settings.dsn, token, now)
     if found is None:
         raise _not_in("The access token is unknown, has expired or was revoked.", "invalid_token")
+    state.forgetting.when_due(state.settings.dsn, now)
     return found
 
 

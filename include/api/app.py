@@ -5,6 +5,7 @@ It works under any prefix (ASGI's ``root_path``) and needs no start-up: what is 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -18,12 +19,14 @@ from include.api.routes import routers
 from include.api.settings import ApiSettings, load_api_settings
 from include.api.shield import SecurityHeaders, Shield
 from include.api.state import ApiState, real_now
+from include.database import with_statement_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
 _SMALLEST = 1024  # bytes; less does not shrink enough to pay
+_STATEMENT_SECONDS = 30  # a page takes far less; whoever asked has gone by then, and others wait for the thread
 _LEVEL = 3  # of 9: JSON shrinks to an eighth already, and higher levels cost more time than they save
 
 
@@ -34,6 +37,7 @@ def create_app(settings: ApiSettings | None = None, *, clock: Callable[[], datet
         ConfigurationError: a setting is missing or wrong.
     """
     settings = settings or load_api_settings()
+    settings = replace(settings, dsn=with_statement_timeout(settings.dsn, _STATEMENT_SECONDS))
     app = FastAPI(
         title="Lightning Bolt API",
         version="1",

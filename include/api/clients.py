@@ -66,6 +66,15 @@ class Known:
         return grant_type == "client_credentials" or (grant_type == "refresh_token" and self.refreshes)
 
 
+def hold(connection: Connection, client_id: str) -> None:
+    """Let nobody change a client or its secrets before this transaction ends; waits for whoever is at it.
+
+    What :func:`find` answers afterwards is still true when the transaction is committed: tokens are either there when
+    a leaked secret's tokens are ended, or not made at all.
+    """
+    connection.execute(text("SELECT FROM client WHERE client_id = :client_id FOR SHARE"), {"client_id": client_id})
+
+
 def find(connection: Connection, client_id: str, now: datetime) -> Known | None:
     """Look up a client that may have tokens, with the secrets that are good now."""
     if not tokens.plausible(client_id):
@@ -133,14 +142,19 @@ def rotate(connection: Connection, client_id: str, grace: timedelta = GRACE) -> 
     Raises:
         UnknownName: there is no such client, or it was revoked.
     """
+    # Waits for the tokens that are just being given, so that they end with the others.
+    connection.execute(text("SELECT FROM client WHERE client_id = :client_id FOR UPDATE"), {"client_id": client_id})
     now, secret = datetime.now(UTC), tokens.new(tokens.SECRET)
     client = get(connection, client_id)
     if client.revoked_at is not None:
         raise UnknownName(
             f"The client {client_id} was revoked.", next_step="add a new one with `callboard clients add`"
         )
-    _end_secrets(connection, client_id, now + grace)
-    if not grace:
+    if grace:
+        _end_secrets(connection, client_id, now + grace)
+    else:
+        # Not by a time: the clock of whoever gives tokens may be behind this one.
+        connection.execute(text("DELETE FROM client_secret WHERE client_id = :client_id"), {"client_id": client_id})
         revoke_all(connection, client_id, "secret", now)
     _add_secret(connection, client_id, secret, now)
     return client, secret
@@ -153,6 +167,7 @@ def revoke(connection: Connection, client_id: str) -> Client:
         UnknownName: there is no such client.
     """
     now = datetime.now(UTC)
+    # Before anything else of it: waits for the tokens that are just being given.
     connection.execute(
         text("UPDATE client SET revoked_at = :now WHERE client_id = :client_id AND revoked_at IS NULL"),
         {"client_id": client_id, "now": now},

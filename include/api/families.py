@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from sqlalchemy import text
 
-from include.api import tokens
+from include.api import nonces, tokens
 from include.api.scopes import Grant
 from include.database import engine, not_ready_errors
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from include.api.settings import ApiSettings
 
-_SAME_ANSWER = timedelta(seconds=tokens.SAME_ANSWER)
 _LASTS = timedelta(seconds=tokens.LASTS)
 #: How long a family is remembered after all of it has ended; until then its refresh tokens are known as used.
 _REMEMBERED = timedelta(days=1)
@@ -120,7 +119,7 @@ def present(connection: Connection, token: str, client_id: str, now: datetime) -
     if row is None:
         return None
     if row["used_at"] is not None:
-        if row["nonce"] is None or now > row["used_at"] + _SAME_ANSWER:
+        if row["nonce"] is None or now > row["used_at"] + nonces.OF_USE:
             _revoke(connection, family["family_id"], "reuse", now)
             raise Reused
     elif now >= row["expires_at"]:
@@ -142,10 +141,10 @@ def rotate(connection: Connection, presented: Presented, grant: Grant, now: date
             text("UPDATE refresh_token SET used_at = :now, nonce = :nonce WHERE hash = :hash"),
             {"now": now, "nonce": nonce, "hash": tokens.digest(presented.token)},
         )
-        # Whoever finds an old token and a copy of the database must not get from the one to what followed it.
+        # Used refresh tokens stay as long as their family: however old one is, its reuse must end it.
         connection.execute(
-            text("UPDATE refresh_token SET nonce = NULL WHERE family_id = :family_id AND used_at < :before"),
-            {"family_id": presented.family_id, "before": now - _SAME_ANSWER},
+            text("DELETE FROM access_token WHERE family_id = :family_id AND expires_at <= :now"),
+            {"family_id": presented.family_id, "now": now},
         )
         _insert_refresh(
             connection, str(issued.refresh), presented.family_id, min(now + settings.idle, presented.ends_at)

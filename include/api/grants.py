@@ -2,7 +2,7 @@
 
 Authlib decides which grant is meant, has the client authenticated, and shapes answers and errors. Ours are the stores,
 the scopes with their departments, the rotation, and refresh tokens beside client credentials, against which RFC 6749
-advises (section 4.4.3) and which the catalog promises: bound to the client, which has to authenticate to use one.
+advises (section 4.4.3) and which customers are promised: bound to the client, which has to authenticate to use one.
 """
 
 from __future__ import annotations
@@ -126,11 +126,18 @@ class Desk(AuthorizationServer):  # type: ignore[misc]
     def authenticate_client(self, request: _Request, methods: Any, endpoint: str = "token") -> clients.Known:  # noqa: ARG002
         """The client whose credentials these are."""
         client_id, secret = credentials(self.asked, request.form)
+        found = self._with_secret(client_id, secret)
+        # Only whoever has the secret may hold the client, and be waited for by those who want to take it away; and
+        # then the secret may have been taken away just before.
+        clients.hold(self.connection, found.client_id)
+        self.client = self._with_secret(client_id, secret)
+        return self.client
+
+    def _with_secret(self, client_id: str, secret: str) -> clients.Known:
         found = clients.find(self.connection, client_id, self.now)
         if found is None or not found.has_secret(secret):
             self._known = found.client_id if found else None
             raise InvalidClientError
-        self.client = found
         return found
 
     def send_signal(self, name: str, *args: Any, **options: Any) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from include.api import nonces
 from include.api.asking import LARGEST, Asked
 from include.api.grants import METHODS, Answer, Desk
 from include.api.problems import RETRY_AFTER
 from include.api.rates import caller_address
 from include.api.scopes import SCOPES
 from include.api.state import ApiState, state_of
+from include.api.threads import SIGNING_IN
 from include.database import transaction
 from include.errors import SourceNotReady
 
@@ -82,7 +83,7 @@ async def _answer(request: Request, respond: Callable[[Desk], Answer]) -> Respon
         ),
     )
     try:
-        answer = await run_in_threadpool(_in_one_transaction, state, asked, respond)
+        answer = await SIGNING_IN.run(_in_one_transaction, state, asked, respond)
     except SourceNotReady as error:
         log.error("%s", error)  # noqa: TRY400 - a trace could quote what was sent
         body = {"error": "temporarily_unavailable", "error_description": "Ask again after the time in Retry-After."}
@@ -92,8 +93,11 @@ async def _answer(request: Request, respond: Callable[[Desk], Answer]) -> Respon
 
 def _in_one_transaction(state: ApiState, asked: Asked, respond: Callable[[Desk], Answer]) -> Answer:
     """A refusal is committed as well: it is noted, and may have ended a family."""
+    now = state.clock()
     with transaction(state.settings.dsn) as connection:
-        return respond(Desk(state, connection, asked, state.clock()))
+        answer = respond(Desk(state, connection, asked, now))
+        nonces.forget(connection, now)
+    return answer
 
 
 async def _body(request: Request) -> bytes | None:

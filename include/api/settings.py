@@ -18,12 +18,13 @@ class ApiSettings:
     """The API's settings.
 
     ``dsn`` is the ``postgresql://`` address of the API's role (``CALLBOARD_API_DSN``). ``url`` is where clients reach
-    the API (``CALLBOARD_API_URL``); empty: as each of them asked. ``proxies`` are believed when they say whom they
-    speak for (``CALLBOARD_API_TRUSTED_PROXIES``, addresses or networks parted by commas). ``requests`` of one client a
-    minute are served (``CALLBOARD_API_REQUESTS_PER_MINUTE``), and ``token_requests`` of one client from one address
-    (``CALLBOARD_API_TOKEN_REQUESTS_PER_MINUTE``), ``address_requests`` from one address. A family of refresh tokens
-    ends after ``family`` (``CALLBOARD_API_REFRESH_DAYS``), and when none of it was used for ``idle``
-    (``CALLBOARD_API_REFRESH_IDLE_DAYS``). The access log is kept for ``keep``, as the change log is.
+    the API (``CALLBOARD_API_URL``); empty: as each of them asked, which behind a proxy would say nothing. ``proxies``
+    are believed when they say whom they speak for (``CALLBOARD_API_TRUSTED_PROXIES``, addresses or networks parted by
+    commas). ``requests`` of one client a minute are served (``CALLBOARD_API_REQUESTS_PER_MINUTE``), and
+    ``token_requests`` of one client from one address (``CALLBOARD_API_TOKEN_REQUESTS_PER_MINUTE``),
+    ``address_requests`` from one address. A family of refresh tokens ends after ``family``
+    (``CALLBOARD_API_REFRESH_DAYS``), and when none of it was used for ``idle`` (``CALLBOARD_API_REFRESH_IDLE_DAYS``).
+    The access log is kept for ``keep``, as the change log is.
     """
 
     dsn: str
@@ -50,10 +51,17 @@ def load_api_settings() -> ApiSettings:
             next_step="start the platform with `make run`, or set it to the postgresql:// address of the API's role",
         )
     default = ApiSettings(dsn=dsn)
+    url, proxies = _url("CALLBOARD_API_URL"), _networks("CALLBOARD_API_TRUSTED_PROXIES")
+    if proxies and not url:
+        # A proxy hands on, or keeps, whatever Host it was sent: metadata would send secrets where a stranger says.
+        raise ConfigurationError(
+            "CALLBOARD_API_TRUSTED_PROXIES is set, and CALLBOARD_API_URL is not.",
+            next_step="set CALLBOARD_API_URL to where clients reach the API through the proxy",
+        )
     return ApiSettings(
         dsn=dsn,
-        url=_url("CALLBOARD_API_URL"),
-        proxies=_networks("CALLBOARD_API_TRUSTED_PROXIES"),
+        url=url,
+        proxies=proxies,
         requests=_number("CALLBOARD_API_REQUESTS_PER_MINUTE", default.requests, 1_000_000),
         token_requests=_number("CALLBOARD_API_TOKEN_REQUESTS_PER_MINUTE", default.token_requests, 10_000),
         address_requests=default.address_requests,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
+
+from include.api.nonces import Forgetting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +29,7 @@ class ApiState:
     settings: ApiSettings
     rates: Rates
     clock: Callable[[], datetime] = real_now
+    forgetting: Forgetting = field(default_factory=Forgetting)
 
 
 def state_of(request: Request) -> ApiState:

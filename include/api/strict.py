@@ -1,10 +1,12 @@
 """Routes that never overlook a parameter: what they do not know, or are given twice, is an error.
 
-A misspelt filter that is ignored would answer far more than was asked for, and nobody would notice.
+A misspelt filter that is ignored would answer far more than was asked for, and nobody would notice. What such a route
+does in a thread, it does in one of the API's own (:mod:`include.api.threads`).
 """
 
 from __future__ import annotations
 
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from fastapi import Depends, Request
@@ -13,6 +15,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from include.api.problems import wrong_parameters
+from include.api.threads import reading
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,8 +32,8 @@ class StrictRoute(APIRoute):
     it as ``APIRouter(route_class=StrictRoute)``.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint if iscoroutinefunction(endpoint) else reading(endpoint), **options)
         check = Depends(_only(_query_parameters(self.dependant)))
         # As the last of all dependencies: access was asked about before.
         self.dependant.dependencies.append(get_parameterless_sub_dependant(depends=check, path=self.path_format))

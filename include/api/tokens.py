@@ -15,7 +15,7 @@ from base64 import urlsafe_b64encode
 from hashlib import sha256
 
 SECRET, ACCESS, REFRESH = "cbs_", "cba_", "cbr_"
-#: How long an access token lasts, as the catalog promises, in seconds.
+#: How long an access token lasts, as customers are promised, in seconds.
 LASTS = 3600
 #: How long a used refresh token gets the same answer again, in seconds: for whoever lost the first one.
 SAME_ANSWER = 60

@@ -29,6 +29,8 @@ _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}\Z")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*\Z")
 _ENTRA_CLAIMS = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/"
 _LONGEST_SECRET = 8192
+#: Claims that change, or become another person's after some years (OpenID Connect Core 1.0, section 5.7).
+_CHANGING_CLAIMS = frozenset({"email", "preferred_username", "upn", "name", "unique_name"})
 
 
 def _name(value: str) -> str:
@@ -95,6 +97,12 @@ def _scopes(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _lasting(value: str) -> str:
+    if value in _CHANGING_CLAIMS:
+        raise ValueError("must be a claim that stays a person's for ever, like sub or oid: names and addresses change")
+    return value
+
+
 def _entity(value: str) -> str:
     if set(value) & set("'\"<>") or not value.isprintable():
         raise ValueError("must be an entity ID, as the metadata have it: without quotes and angle brackets")
@@ -107,6 +115,7 @@ FileName = Annotated[Path, AfterValidator(_file)]
 CsvName = Annotated[FileName, AfterValidator(_csv)]
 Issuer = Annotated[Text, AfterValidator(_issuer)]
 Url = Annotated[Text, AfterValidator(safe_address)]
+LastingClaim = Annotated[Text, AfterValidator(_lasting)]
 EntityId = Annotated[Text, AfterValidator(_entity)]
 
 
@@ -139,8 +148,8 @@ class OidcProvider(Strict):
     """The environment variable that holds the client secret."""
     scopes: Annotated[tuple[Text, ...], AfterValidator(_scopes)] = ("openid", "profile", "email")
     """What is asked for; some providers want `groups` as well."""
-    id_claim: Text = "sub"
-    """The claim that stays the same for a person for ever; of Entra `oid`. Never the mail address."""
+    id_claim: LastingClaim = "sub"
+    """The claim that stays the same for a person for ever; of Entra `oid`. Never a name or a mail address."""
     groups_claim: Text = "groups"
     """The claim that lists a person's groups; of Entra's app roles `roles`."""
     userinfo: bool = False

@@ -1,6 +1,8 @@
 """Forgetting the oldest of the change log. What happened longer ago than it is kept can no longer be explained.
 
 Rows of the log are never changed, and removing them is itself not logged. The IDs of later rows go on as they would.
+Up to when they were removed stands in the table's comment: of a store in which nothing happens, the log's first row, if
+it has one, says nothing of it, and whoever follows the changes would have to begin anew each time.
 """
 
 from __future__ import annotations
@@ -15,7 +17,15 @@ from include.effects import effect
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sqlalchemy import Connection
+
 _BATCH = 20_000
+_TABLE = "schedule.change_logs"
+
+#: SQL: before when rows may have been removed; null: none ever were.
+FORGOTTEN_BEFORE = (
+    f"substring(obj_description('{_TABLE}'::regclass, 'pg_class') FROM 'forgotten before (.+)')::timestamptz"
+)
 
 
 def count_changes(dsn: str, before: datetime) -> int:
@@ -47,7 +57,14 @@ def forget_changes(dsn: str, before: datetime, batch: int = _BATCH) -> int:
     removed = 0
     while True:
         with effect("schedule.forget_changes"), transaction(dsn) as connection:
+            _remember(connection, before)
             gone = connection.execute(statement, {"before": before, "batch": batch}).rowcount
         removed += gone
         if gone < batch:
             return removed
+
+
+def _remember(connection: Connection, before: datetime) -> None:
+    statement = text(f"SELECT greatest({FORGOTTEN_BEFORE}, :before) AT TIME ZONE 'UTC'")
+    [at] = connection.execute(statement, {"before": before}).scalars().all()
+    connection.execute(text(f"COMMENT ON TABLE {_TABLE} IS 'forgotten before {at:%Y-%m-%d %H:%M:%S.%f}+00'"))

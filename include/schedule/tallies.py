@@ -33,12 +33,13 @@ def added_up(counted: Path) -> str:
     """The query of each person's tallies: one row per tally, period and department (:data:`COLUMNS`, by key).
 
     ``counted`` is a snapshot of the integration `lightning_bolt_api`: a row for each slot in each of its tallies. Both
-    days of a period are part of it; that of ``all`` goes from the first to the last day with a slot of the tally.
+    days of a period are part of it; that of ``all`` goes from the first to the last day on which the department has a
+    slot of the tally: whoever may see one department alone must not learn the days of the others.
     """
     return f"""
         WITH counted AS (
-            SELECT *, min(slot_date) OVER (PARTITION BY tally_id) AS first_day,
-                max(slot_date) OVER (PARTITION BY tally_id) AS last_day
+            SELECT *, min(slot_date) OVER (PARTITION BY tally_id, department_id) AS first_day,
+                max(slot_date) OVER (PARTITION BY tally_id, department_id) AS last_day
             FROM {scan(counted)}
         ), summed AS (
             SELECT tally_id, any_value(tally_name) AS name, any_value(unit) AS unit, any_value(period) AS period,

@@ -57,11 +57,11 @@ def account_of(manager: SignInSecurityManager, sign_in: SignIn, identity: Identi
     if user is not None and user.username != identity.username:
         # Airflow's names do not tell upper from lower case, but a provider's do.
         raise _refused(ACCOUNT_TAKEN, "username", identity)
+    if user is not None:  # first of all: whatever is refused below, nobody keeps a role that they lost
+        _save(manager, identity, user, {"roles": roles, "groups": []})
     if user is not None and not user.active:
         raise _refused(DEACTIVATED, "", identity)
     if not roles:
-        if user is not None:
-            _save(manager, identity, user, {"roles": [], "groups": []})
         raise _refused(NO_ROLE, "", identity)
     email = identity.email or f"{identity.username}@email.notfound"
     other = manager.find_user(email=email)

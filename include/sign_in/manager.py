@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 #: Passwords that may be tried from one address; the sign-in page has no other form.
 _PASSWORD_LIMIT = "5 per 40 second"  # noqa: S105 - a rate
+_NOBODY = " "  # no account is called so
 
 
 class SignInSecurityManager(FabAirflowSecurityManagerOverride):
@@ -45,12 +46,32 @@ class SignInSecurityManager(FabAirflowSecurityManagerOverride):
         return any(username.startswith(f"{provider.name}_") for provider in self.sign_in.providers)
 
     def auth_user_db(self, username: str, password: str, rotate_session_id: bool = True) -> User | None:
-        """Let a local account in, here and at POST /auth/token.
+        """Let a program's account in, at POST /auth/token.
 
-        Whoever a provider knows would otherwise stay in with a password after the provider has put them out.
+        Whoever a provider knows would otherwise stay in with a password after the provider has put them out. Emergency
+        accounts have their form, which limits how often a password is tried and writes each use down: here nothing
+        does.
         """
+        meant = self.find_user(username=username) or self.find_user(email=username) if username else None
+        if meant is not None and not self._has_password(meant.username):
+            username = _NOBODY  # takes as long as a wrong password, and counts no failure of theirs
+        return self._by_password(username, password, rotate_session_id)
+
+    def emergency_user(self, username: str, password: str) -> User | None:
+        """The emergency account of exactly that name, if that is its password; for its form alone."""
+        named = username in self.sign_in.break_glass and not self.is_a_providers(username)
+        # A name that is not in the settings takes as long as a wrong password, and is written down nowhere: people type
+        # passwords into the wrong field.
+        user = self._by_password(username if named else _NOBODY, password, rotate_session_id=False)
+        return None if user is None or user.username != username else user
+
+    def _has_password(self, username: str) -> bool:
+        emergency = {name.lower() for name in self.sign_in.break_glass}  # as Airflow compares them
+        return not self.is_a_providers(username) and username.lower() not in emergency
+
+    def _by_password(self, username: str, password: str, rotate_session_id: bool) -> User | None:
         user: User | None = super().auth_user_db(username, password, rotate_session_id) if password else None
-        return None if user is None or self.is_a_providers(user.username) else user
+        return user
 
     def reset_password(self, userid: int, password: str) -> bool:
         """Give a local account another password."""

@@ -13,10 +13,14 @@ from onelogin.saml2.constants import OneLogin_Saml2_Constants as Names
 from onelogin.saml2.errors import OneLogin_Saml2_Error, OneLogin_Saml2_ValidationError
 from onelogin.saml2.response import OneLogin_Saml2_Response
 from onelogin.saml2.settings import OneLogin_Saml2_Settings
+from onelogin.saml2.utils import OneLogin_Saml2_Utils
+from onelogin.saml2.xml_utils import OneLogin_Saml2_XML
 from xmlsec import Error as XmlSecError
 
+from include.expectations.trust_material import signing_certificates, utc_now, with_certificates
 from include.sign_in.identity import Identity, word, words
 from include.sign_in.refusals import DECLINED, NO_IDENTITY, NOT_AVAILABLE, NOT_PROVED, NOT_STARTED_HERE, SignInRefused
+from include.sources.xml_signatures import UnsafeXml, check_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -33,7 +37,20 @@ _NO_LASTING_NAMES = (Names.NAMEID_TRANSIENT, Names.NAMEID_EMAIL_ADDRESS)
 
 
 class StrictResponse(OneLogin_Saml2_Response):  # type: ignore[misc]  # python3-saml is untyped
-    """python3-saml's checks, and those of the profile (SAML Profiles, 4.1.4.2 and 4.1.4.3) that it leaves optional."""
+    """python3-saml's checks, and those of the profile (SAML Profiles, 4.1.4.2 and 4.1.4.3) that it leaves optional.
+
+    xmlsec sees nothing that :func:`include.sources.xml_signatures.check_message` has not let pass: anybody may send a
+    response, and anybody may encrypt one for us.
+    """
+
+    def __init__(self, settings: OneLogin_Saml2_Settings, response: str) -> None:
+        """Read a form field.
+
+        Raises:
+            UnsafeXml: it asks for more than a response needs.
+        """
+        check_message(OneLogin_Saml2_XML.to_etree(OneLogin_Saml2_Utils.b64decode(response)))
+        super().__init__(settings, response)  # this decrypts
 
     def check(self, request_data: dict[str, Any], request_id: str) -> None:
         """Check everything.
@@ -41,7 +58,10 @@ class StrictResponse(OneLogin_Saml2_Response):  # type: ignore[misc]  # python3-
         Raises:
             OneLogin_Saml2_ValidationError: a check failed; its code says which.
             SignInRefused: likewise, of those that are ours.
+            UnsafeXml: what was encrypted asks for more than an assertion needs.
         """
+        if self.encrypted:
+            check_message(self.decrypted_document)
         self.is_valid(request_data, request_id, raise_exceptions=True)
         acs = self._settings.get_sp_data()["assertionConsumerService"]["url"]
         bearer = [
@@ -145,6 +165,8 @@ def finish(
     except (OneLogin_Saml2_Error, OneLogin_Saml2_ValidationError) as error:
         reason = DECLINED if error.code == OneLogin_Saml2_ValidationError.STATUS_CODE_IS_NOT_SUCCESS else NOT_PROVED
         raise SignInRefused(reason, _check(error), provider=provider.name) from None
+    except UnsafeXml:
+        raise SignInRefused(NOT_PROVED, "unsafe_xml", provider=provider.name) from None
     except (LxmlError, XmlSecError, ValueError, TypeError, AttributeError, LookupError) as error:
         raise SignInRefused(NOT_PROVED, type(error).__name__, provider=provider.name) from None
     if name_format in _NO_LASTING_NAMES:
@@ -162,8 +184,24 @@ def finish(
     )
 
 
+def in_time(trusted: Trusted) -> dict[str, Any]:
+    """The provider in python3-saml's words, with those of its certificates that have not ended meanwhile.
+
+    Nobody else looks: python3-saml takes a certificate for its key alone, and the trust store keeps what it has while
+    a provider does not answer, or says nothing that could be trusted.
+
+    Raises:
+        SignInRefused: all have ended.
+    """
+    idp: dict[str, Any] = trusted.document["idp"]
+    usable = signing_certificates(idp, utc_now()).usable
+    if not usable:
+        raise SignInRefused(NOT_AVAILABLE, "certificates", provider=trusted.provider)
+    return with_certificates(idp, usable)
+
+
 def _settings(trusted: Trusted, sign_in: SignIn, base_url: str) -> dict[str, Any]:
-    settings = {**service_provider(sign_in, base_url), "idp": trusted.document["idp"]}
+    settings = {**service_provider(sign_in, base_url), "idp": in_time(trusted)}
     try:
         OneLogin_Saml2_Settings(settings)
     except OneLogin_Saml2_Error:

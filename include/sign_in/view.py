@@ -133,7 +133,7 @@ class SignInView(AuthView):  # type: ignore[misc]  # flask_appbuilder is not fol
             if isinstance(provider, OidcProvider):
                 self._client(provider)
             else:
-                self._trusted(provider)
+                saml.in_time(self._trusted(provider))
         except SignInRefused as refused:
             return _WHY_NOT[refused.check]
         return ""
@@ -147,6 +147,7 @@ _WHY_NOT = {
     "no_trust_store": "the database that says whom to trust does not answer",
     "not_in_trust_store": "what it says of itself was not found to be in order yet (Dag user_authentication)",
     "metadata": "what it says of itself does not fit the settings",
+    "certificates": "the certificates to verify its signatures by have ended",
     "client_secret": "its client secret is missing",
 }
 

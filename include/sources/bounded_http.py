@@ -7,12 +7,12 @@ was asked and no other. Addresses are told in no error but by what is wrong with
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from include.effects import effect
 from include.mappings.sign_in import is_loopback, safe_address
+from include.sources.deadline import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -46,32 +46,36 @@ def fetch(address: str, *, most_bytes: int, media: Collection[str], seconds: flo
 
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    until = time.monotonic() + seconds
     loopback = is_loopback(urlsplit(address).hostname or "")
-    timeout = httpx.Timeout(PART_SECONDS, connect=CONNECT_SECONDS)
+    timeout = httpx.Timeout(min(PART_SECONDS, seconds), connect=min(CONNECT_SECONDS, seconds))
     # A proxy of the house stands between here and the provider, and never between here and this machine.
     with (
         effect("sources.fetch"),
+        Deadline(seconds) as deadline,
         httpx.Client(timeout=timeout, trust_env=not loopback, follow_redirects=False) as client,
     ):
         try:
-            return _followed(client, address, most_bytes, media, until)
+            return _followed(client, address, most_bytes, media, deadline)
         except (httpx.TransportError, httpx.StreamError) as error:
+            _in_time(deadline)
             raise Unanswered(_words(error)) from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError):
             raise Unusable("is not at an address that could be asked") from None
 
 
-def _followed(client: httpx.Client, address: str, most: int, media: Collection[str], until: float) -> bytes:
+def _followed(client: httpx.Client, address: str, most: int, media: Collection[str], deadline: Deadline) -> bytes:
     asked = address
     for _ in range(_MOST_REDIRECTS + 1):
-        request = client.build_request("GET", asked, headers={"Accept-Encoding": "identity"})
+        _in_time(deadline)
+        request = client.build_request(
+            "GET", asked, headers={"Accept-Encoding": "identity"}, extensions={"trace": deadline.trace}
+        )
         answer = client.send(request, stream=True)
         try:
             if answer.is_redirect:
                 asked = _next_place(address, asked, answer.headers.get("location", ""))
                 continue
-            return _content(answer, most, media, until)
+            return _content(answer, most, media, deadline)
         finally:
             answer.close()
     raise Unusable(f"is redirected more than {_MOST_REDIRECTS} times")
@@ -89,7 +93,7 @@ def _next_place(first: str, asked: str, location: str) -> str:
     return place
 
 
-def _content(answer: httpx.Response, most: int, media: Collection[str], until: float) -> bytes:
+def _content(answer: httpx.Response, most: int, media: Collection[str], deadline: Deadline) -> bytes:
     status = answer.status_code
     if status in _LATER or status >= 500:
         raise Unanswered(f"HTTP status {status}")
@@ -105,10 +109,15 @@ def _content(answer: httpx.Response, most: int, media: Collection[str], until: f
         size += len(part)
         if size > most:
             raise Unusable(f"is larger than {most // 1024:,} KiB")
-        if time.monotonic() > until:
-            raise Unanswered("it takes too long")
+        _in_time(deadline)
         parts.append(part)
+    _in_time(deadline)  # where the server does not tell the length, hanging up looks like the end
     return b"".join(parts)
+
+
+def _in_time(deadline: Deadline) -> None:
+    if deadline.passed:
+        raise Unanswered("it takes too long")
 
 
 def _words(error: httpx.TransportError | httpx.StreamError) -> str:

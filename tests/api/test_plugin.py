@@ -193,6 +193,23 @@ def test_a_setting_that_cannot_be_meant_is_refused_by_its_name(
         load_api_settings()
 
 
+def test_behind_a_proxy_the_address_must_be_known_when_the_app_is_built(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the metadata would name the token endpoint after whatever Host a request was sent with."""
+    from include.api.app import create_app
+
+    monkeypatch.setenv("CALLBOARD_API_DSN", database.api_dsn)
+    monkeypatch.setenv("CALLBOARD_API_TRUSTED_PROXIES", "127.0.0.1")
+    monkeypatch.delenv("CALLBOARD_API_URL", raising=False)
+    with pytest.raises(ConfigurationError, match="CALLBOARD_API_URL is not"):
+        create_app()
+    monkeypatch.setenv("CALLBOARD_API_URL", "https://api.example.org/lb")
+    with serving(create_app()) as url:
+        answer = HTTP.get(f"{url}/.well-known/oauth-authorization-server", headers={"Host": "evil.example.net"})
+    assert answer.json()["token_endpoint"] == "https://api.example.org/lb/oauth/token"
+
+
 def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     from include.api.settings import load_api_settings
 

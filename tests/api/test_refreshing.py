@@ -221,18 +221,73 @@ def test_what_was_begun_while_its_client_was_being_revoked_opens_nothing(api: Ap
     assert api.refresh(client, given["refresh_token"]).json()["error"] == "invalid_client"
 
 
-def test_nothing_of_a_used_token_remains_from_which_its_successors_could_be_made(api: Api) -> None:
+NONCES = "SELECT count(*) FROM refresh_token JOIN family USING (family_id) WHERE client_id = :id AND nonce IS NOT NULL"
+
+
+def test_nothing_of_a_used_token_remains_after_a_minute_whoever_comes_next(api: Api) -> None:
+    client, other = api.client(), api.client()
+    api.refresh(client, api.tokens(client)["refresh_token"])
+    api.clock.turn(seconds=60)
+    api.tokens(other)
+    assert api.rows(NONCES, id=client.client_id)[0][0] == 1  # the same answer may still be asked for
+    api.clock.turn(seconds=1)
+    api.tokens(other)
+    assert api.rows(NONCES, id=client.client_id)[0][0] == 0
+
+
+def test_nothing_of_a_used_token_remains_when_nobody_but_readers_come(api: Api) -> None:
+    client = api.client()
+    token = api.refresh(client, api.tokens(client)["refresh_token"]).json()["access_token"]
+    assert api.reaches(token)
+    api.clock.turn(seconds=61)
+    assert api.reaches(token)
+    assert api.rows(NONCES, id=client.client_id)[0][0] == 0
+
+
+def test_a_nonce_that_somebody_else_is_at_keeps_nobody_waiting(api: Api) -> None:
+    client, other = api.client(), api.client()
+    api.refresh(client, api.tokens(client)["refresh_token"])
+    api.clock.turn(seconds=61)
+    with transaction(api.dsn) as connection:
+        connection.execute(text("SELECT FROM refresh_token WHERE nonce IS NOT NULL FOR UPDATE"))
+        assert api.tokens(other)
+    api.tokens(other)
+    assert api.rows(NONCES, id=client.client_id)[0][0] == 0
+
+
+def test_refreshing_touches_none_of_the_tokens_that_were_used_long_ago(api: Api) -> None:
+    """A family has up to hundreds of thousands of them."""
+    client = api.client()
+    token = api.tokens(client)["refresh_token"]
+    for _ in range(3):
+        token = api.refresh(client, token).json()["refresh_token"]
+        api.clock.turn(minutes=5)
+    api.tokens(client)
+    rows = (
+        "SELECT CAST(refresh_token.xmin AS text) AS written FROM refresh_token JOIN family USING (family_id)"
+        " WHERE client_id = :id AND used_at IS NOT NULL ORDER BY used_at LIMIT 3"
+    )
+    before = [row.written for row in api.rows(rows, id=client.client_id)]
+    assert api.refresh(client, token).status_code == 200
+    assert [row.written for row in api.rows(rows, id=client.client_id)] == before
+
+
+def test_a_family_that_lives_keeps_no_access_tokens_that_have_ended(api: Api) -> None:
     client = api.client()
     first = api.tokens(client)["refresh_token"]
-    second = api.refresh(client, first).json()["refresh_token"]
-    api.clock.turn(seconds=61)
-    api.refresh(client, second)
-    remaining = api.rows(
-        "SELECT nonce IS NULL AS forgotten FROM refresh_token JOIN family USING (family_id)"
-        " WHERE client_id = :id AND used_at IS NOT NULL ORDER BY used_at",
-        id=client.client_id,
-    )
-    assert [row.forgotten for row in remaining] == [True, False]
+    token = first
+    for _ in range(4):
+        api.clock.turn(minutes=45)
+        token = api.refresh(client, token).json()["refresh_token"]
+    count = "SELECT count(*) FROM access_token JOIN family USING (family_id) WHERE client_id = :id"
+    assert api.rows(count, id=client.client_id)[0][0] == 2  # the newest, and the one before: it lasts an hour
+    # What is needed to notice a reuse stays as long as the family, long after the token would have ended by itself.
+    for _ in range(2):
+        api.clock.turn(days=10)
+        token = api.refresh(client, token).json()["refresh_token"]
+    assert living(api, client) == 1
+    assert api.refresh(client, first).json()["error"] == "invalid_grant"
+    assert living(api, client) == 0
 
 
 def test_a_clients_ended_families_are_forgotten_and_its_living_ones_are_not(api: Api) -> None:

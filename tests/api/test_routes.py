@@ -11,10 +11,11 @@ from starlette.routing import Mount, Route
 
 from include.api.access import allowed
 from include.api.scopes import SCOPES
+from tests.api.conftest import DEPARTMENTS, add_departments
 from tests.support.api_clients import HTTP, build_app, new_client, serving, tokens_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.conftest import Database
 
@@ -28,13 +29,23 @@ TOKEN_ENDPOINT = {
 ANY_TOKEN = {("GET", "/openapi.json")}
 
 
-def walk(routes: list[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every (method, path) of an app's routes, those of mounted apps too, with path parameters filled in."""
+def routes_of(app: Any) -> list[Any] | None:
+    """The routes of a mounted app; ``None`` where it hides them."""
+    return getattr(app, "routes", None)
+
+
+def walk(
+    routes: list[Any], prefix: str = "", inside: Callable[[Any], list[Any] | None] = routes_of
+) -> Iterator[tuple[str, str]]:
+    """Every (method, path) of an app's routes, those of mounted apps too, with path parameters filled in.
+
+    ``inside`` says which routes a mounted app has.
+    """
     for route in routes:
         if isinstance(route, Mount):
-            mounted = getattr(route.app, "routes", None)
+            mounted = inside(route.app)
             assert mounted is not None, f"nobody can say which routes {prefix}{route.path} has"
-            yield from walk(mounted, prefix + route.path)
+            yield from walk(mounted, prefix + route.path, inside)
         elif isinstance(route, Route | APIRoute):
             parameters = dict.fromkeys(route.param_convertors, "x")
             path = prefix + str(route.url_path_for(route.name, **parameters))
@@ -42,7 +53,7 @@ def walk(routes: list[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
         else:
             included = getattr(route, "routes", None)
             assert included is not None, f"{type(route).__name__} is a kind of route that this test must learn"
-            yield from walk(list(included), prefix)
+            yield from walk(list(included), prefix, inside)
 
 
 def unguarded(url: str, app: FastAPI, tokens: dict[str, str]) -> list[str]:
@@ -83,6 +94,30 @@ def test_every_route_is_refused_without_a_token_and_with_the_wrong_scope(module_
     with serving(app) as url:
         assert len(list(walk(app.routes))) >= len(TOKEN_ENDPOINT) + len(ANY_TOKEN)
         assert unguarded(url, app, tokens_of_each_scope(url, module_database.api_dsn)) == []
+
+
+def test_no_route_with_departments_answers_for_one_that_is_not_the_clients(module_database: Database) -> None:
+    add_departments(module_database)
+    mine, other = DEPARTMENTS
+    app = build_app(module_database.api_dsn)
+    client = new_client(module_database.api_dsn, departments=[mine])
+    with serving(app) as url:
+        bearer = {"Authorization": f"Bearer {tokens_of(url, client)['access_token']}"}
+
+        def asked(path: str, department: str) -> int:
+            return HTTP.get(f"{url}{path}", params={"department": department}, headers=bearer).status_code
+
+        described = HTTP.get(f"{url}/openapi.json", headers=bearer).json()["paths"]
+        by_department = {
+            path
+            for path, methods in described.items()
+            if "department" in {each["name"] for each in methods["get"]["parameters"]}
+        }
+        told = {path: (asked(path, mine), asked(path, other), asked(path, "nowhere")) for path in by_department}
+    every = {path for method, path in walk(app.routes) if method == "GET" and path.startswith("/v1/")}
+    assert every == set(described)
+    assert {path for path in every if not path.startswith("/v1/workday/")} == by_department
+    assert set(told.values()) == {(200, 403, 403)}, told
 
 
 def _new_routes() -> list[APIRouter]:

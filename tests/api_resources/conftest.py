@@ -70,6 +70,7 @@ class Api:
             assert answer.status_code == 200, answer.text
             page = answer.json()
             assert page.get("modified_until") == until, "all pages of a pull have one mark"
+            assert page["data"] or "modified_since" not in parameters, "an empty page tells of what is hidden"
             rows += page["data"]
         return rows, until
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from base64 import urlsafe_b64decode
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+
+from include.api.resources.changes import changed_page
+from include.api.resources.cursors import cursors_of
+from include.api.resources.filters import Filters
+from include.api.resources.schedules import SCHEDULES
+from include.schedule.retention import forget_changes
+from include.sources.moment import one_moment
+from tests.api_resources.test_pages import fill_tallies
 
 if TYPE_CHECKING:
     from tests.api_resources.conftest import Api
@@ -97,6 +107,60 @@ def test_nothing_is_told_of_a_draft(api: Api) -> None:
     assert told(api.pull("schedules", modified_since=until)[0]) == {"D1": False}
 
 
+def words_of(page: dict[str, Any]) -> bytes:
+    """All that can be read in a page by whoever takes its cursor apart."""
+    cursor = page["cursor"] or ""
+    return str(page).encode() + urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_no_cursor_names_what_is_not_to_be_heard_of_and_no_page_is_empty_for_it(api: Api, limit: int) -> None:
+    api.add_slot("S1")
+    marks = {path: api.page(path)["modified_until"] for path in ("schedules", "personnel")}
+    for number in range(6):
+        api.add_slot(f"HIDDEN-{number}", "card-draft")
+        api.edit("UPDATE schedules SET note = note || '.', emp_id = 'E2' WHERE slot_id LIKE 'HIDDEN%%'")
+        api.edit(
+            "INSERT INTO personnel (emp_id, display_name, personnel_type) VALUES (%s, 'H', 'MD')", f"HIDDEN-{number}"
+        )
+        if number % 2:
+            api.add_slot(f"S-{number}")
+            api.edit("UPDATE personnel SET pager = %s WHERE emp_id = 'E1'", str(number))
+    api.departments = frozenset({"card"})
+    for path, since in marks.items():
+        # The mark is of somebody who may see every department: taken as an instant, it is good for whoever asks.
+        page = api.page(path, modified_since=since.partition("~")[0], limit=limit)
+        pages = [page]
+        while page["next"]:
+            page = api.http.get(page["next"]).json()
+            pages.append(page)
+        assert [words_of(page).count(b"HIDDEN") for page in pages] == [0] * len(pages)
+        assert all(page["data"] for page in pages), "an empty page tells that something was edited"
+        assert len({len(page["cursor"]) for page in pages if page["cursor"]}) < 2, "a length would tell of a key"
+        key, newest = {"schedules": ("slot_id", "S-5"), "personnel": ("emp_id", "E1")}[path]
+        assert newest in [row[key] for page in pages for row in page["data"]]
+    page = api.page("schedules", modified_since="2026-01-01T00:00:00Z", person="E4")
+    assert (page["data"], page["next"]) == ([], None)
+
+
+def test_whoever_forges_a_cursor_is_told_so(api: Api) -> None:
+    for number in range(3):
+        api.add_slot(f"S{number}")
+    fill_tallies(api, "one")
+    for path in ("schedules", "tallies"):
+        cursor = api.page(path, limit=1)["cursor"]
+        spoilt = [
+            cursor[:position] + ("A" if letter != "A" else "B") + cursor[position + 1 :]
+            for position, letter in enumerate(cursor[:-1])
+        ]
+        for text in (*spoilt[::7], cursor[:-4], cursor + "AAAA", "AAAA", "A" * 1999):
+            answer = api.get(path, limit=1, cursor=text)
+            assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (400, "cursor")
+    wrong = cursors_of(api.database.api_dsn, Filters(None).binding("tallies"))
+    for place in ((1, "x"), ("T1", "x", "card", "E1"), ("T1", "2026-02-01", "card", "E1", 1)):
+        assert api.get("tallies", cursor=wrong.write(place)).status_code == 400
+
+
 def test_a_period_that_the_clock_publishes_comes_with_the_next_pull(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         api.add_slot(f"S{number}", "surg-later", emp_id="E3")
@@ -139,6 +203,20 @@ def test_what_is_no_longer_known_is_410_and_what_is_known_is_not(api: Api) -> No
     assert api.get("schedules", modified_since=recent).status_code == 200
 
 
+@pytest.mark.parametrize("left", ["nothing", "what is new"])
+def test_a_quiet_store_whose_log_was_pruned_still_knows_what_it_kept(api: Api, left: str) -> None:
+    now = datetime.now(UTC)
+    with psycopg.connect(api.database.admin_dsn) as server:
+        server.execute("UPDATE schedule.change_logs SET changed_at = changed_at - interval '500 days'")
+    if left == "what is new":
+        api.add_slot("S1")
+    assert forget_changes(api.database.schedule_dsn, now - timedelta(days=300)) > 0
+    forget_changes(api.database.schedule_dsn, now - timedelta(days=400))  # what is forgotten stays so
+    for days, status in ((100, 200), (290, 200), (301, 410), (350, 410), (450, 410)):
+        since = (now - timedelta(days=days)).isoformat()
+        assert api.get("schedules", modified_since=since).status_code == status, days
+
+
 def test_a_mark_is_good_for_what_its_caller_may_see(api: Api) -> None:
     api.departments = frozenset({"card"})
     _, until = api.pull("schedules")
@@ -147,6 +225,86 @@ def test_a_mark_is_good_for_what_its_caller_may_see(api: Api) -> None:
     assert api.get("schedules", modified_since=until).status_code == 410, (
         "the other department's slots would be missing"
     )
+
+
+def test_a_mark_of_a_clock_a_little_ahead_is_good_and_misses_nothing(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.add_slot("S1", "surg-later", emp_id="E3")
+    monkeypatch.setenv("CALLBOARD_NOW", "2026-03-19T23:59:59.900Z")
+    _, until = api.pull("schedules")
+    monkeypatch.setenv("CALLBOARD_NOW", "2026-03-19T23:59:59.890Z")
+    rows, until = api.pull("schedules", modified_since=until)
+    assert rows == []
+    monkeypatch.setenv("CALLBOARD_NOW", "2026-03-20T00:00:00Z")
+    rows, until = api.pull("schedules", modified_since=until)
+    assert told(rows) == {"S1": False}
+    monkeypatch.setenv("CALLBOARD_NOW", "2026-03-19T23:58:59Z")
+    assert api.get("schedules", modified_since=until).status_code == 410
+
+
+@pytest.mark.parametrize("instant", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z"])
+def test_of_a_very_old_instant_every_page_walks_an_index(api: Api, instant: str) -> None:
+    """Of many slots: the plan of a page in the midst of what the clock has published since; and where there is none."""
+    with psycopg.connect(api.database.admin_dsn, autocommit=True) as server:
+        server.execute("SET search_path = schedule")
+        server.execute("SET session_replication_role = replica")
+        server.execute(
+            "INSERT INTO schedules (slot_id, period_id, assignment_id, department_id, slot_date, start_local,"
+            " stop_local, start_utc, stop_utc) SELECT 'S' || g, d || '-now', d || '-call', d, '2026-03-10',"
+            " '2026-03-10', '2026-03-10', '2026-03-10Z', '2026-03-10Z' FROM generate_series(1, 60000) AS g,"
+            " LATERAL (SELECT (ARRAY['card', 'surg'])[1 + g % 2] AS d) AS of"
+        )
+        server.execute("ANALYZE")
+    plan = plan_of_changes(api, Filters(None, modified_since=datetime.now(UTC).isoformat(), limit=1000))
+    assert len(re.findall(r"on schedules r\b.*\(never executed\)", plan)) == 1, plan
+    page = api.page("schedules", modified_since=instant, limit=1000)
+    assert len(told(page["data"])) == 1000
+    plan = plan_of_changes(api, Filters(None, modified_since=instant, limit=1000, cursor=page["cursor"]))
+    assert re.search(r"schedules_pkey on schedules r\b.*\n *Index Cond: \(slot_id > ", plan), plan
+    assert "Seq Scan on schedules" not in plan, plan
+
+
+def plan_of_changes(api: Api, filters: Filters) -> str:
+    """How the lines of a page of changes are read."""
+    with one_moment(api.database.api_dsn) as cursor:
+        ran: list[tuple[str, Any]] = []
+        spied = Spy(cursor, ran)
+        cursors = cursors_of(api.database.api_dsn, filters.binding("schedules"))
+        changed_page(SCHEDULES, filters, cursors, spied)  # type: ignore[arg-type]
+        [(query, values), *_] = [(query, values) for query, values in ran if "logged" in query]
+        return "\n".join(row[0] for row in cursor.execute(f"EXPLAIN ANALYZE {query}", values).fetchall())
+
+
+class Spy:
+    """A cursor that notes what it is asked."""
+
+    def __init__(self, cursor: Any, ran: list[tuple[str, Any]]) -> None:
+        self._cursor = cursor
+        self._ran = ran
+
+    def execute(self, query: str, values: Any = None, **options: Any) -> Any:
+        self._ran.append((query, values))
+        return self._cursor.execute(query, values, **options)
+
+
+def test_a_slash_in_an_id_is_no_other_membership(api: Api) -> None:
+    for department in ("c", "b/c"):
+        api.edit(
+            "INSERT INTO departments (department_id, name, time_zone) VALUES (%s, %s, 'UTC')", department, department
+        )
+    for person in ("a", "a/b"):
+        api.edit("INSERT INTO personnel (emp_id, display_name, personnel_type) VALUES (%s, 'A', 'MD')", person)
+    api.edit(
+        "INSERT INTO requests (request_id, emp_id, request_type, start_date, end_date, status)"
+        " VALUES ('R1', 'a', 'Time Off', '2026-03-09', '2026-03-11', 'pending')"
+    )
+    api.departments = frozenset({"b/c"})
+    _, until = api.pull("requests")
+    # Somebody else's membership, with the same ID as one that there never was: a in b/c.
+    api.edit("INSERT INTO memberships (emp_id, department_id) VALUES ('a/b', 'c')")
+    api.edit("UPDATE memberships SET is_primary = NOT is_primary WHERE emp_id = 'a/b'")
+    api.edit("DELETE FROM requests WHERE request_id = 'R1'")
+    api.edit("DELETE FROM memberships WHERE emp_id = 'a/b'")
+    assert api.pull("requests", modified_since=until)[0] == []
 
 
 def test_a_mark_of_another_server_is_410(api: Api) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+
+from include.api.resources import pages
 
 if TYPE_CHECKING:
     from tests.api_resources.conftest import Api
@@ -164,6 +168,15 @@ def test_an_unchanged_page_is_not_sent_again(api: Api, form: str) -> None:
     assert gone.status_code == 200
 
 
+def test_whoever_keeps_an_unchanged_page_gets_a_newer_mark_each_day(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.add_slot("S1")
+    real = pages.mark_here
+    monkeypatch.setattr(pages, "mark_here", lambda cursor: replace(real(cursor), at=datetime(2026, 3, 4, tzinfo=UTC)))
+    kept = api.get("schedules")
+    monkeypatch.setattr(pages, "mark_here", real)
+    assert api.get("schedules", {"If-None-Match": kept.headers["etag"]}).status_code == 200
+
+
 def test_pages_are_compressed_for_those_who_take_it(api: Api) -> None:
     for number in range(20):
         api.add_slot(f"S{number}", note="n" * 100)
@@ -212,8 +225,12 @@ def test_tallies_say_as_of_when_they_are_and_are_never_mixed(api: Api, form: str
     api.departments = frozenset({"surg"})
     assert len(api.page("tallies")["data"]) == 2
     api.departments = None
+    kept = api.get("tallies", limit=2, format=form)
     fill_tallies(api, "two")
     assert api.http.get(page["next"]).status_code == 410
+    again = api.get("tallies", {"If-None-Match": kept.headers["etag"]}, limit=2, format=form)
+    assert again.status_code == 200, "the rows are the same, but the page that was kept leads nowhere"
+    assert api.http.get(again.headers["link"].partition(">")[0][1:]).status_code == 200
 
 
 def test_a_page_walks_an_index_and_sorts_nothing(api: Api) -> None:

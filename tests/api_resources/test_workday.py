@@ -7,6 +7,8 @@ import io
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -179,6 +181,7 @@ def test_twenty_pulls_at_once_make_the_records_once(workday: Api, monkeypatch: p
     workday.page(BLOCKS)
     workday.add_slot("S2")
     made = []
+    monkeypatch.setattr(kept, "_PATIENCE", 60)
     real = kept.make_records
     monkeypatch.setattr(kept, "make_records", lambda *given: made.append(1) or real(*given))
     with ThreadPoolExecutor(20) as pool:
@@ -189,6 +192,59 @@ def test_twenty_pulls_at_once_make_the_records_once(workday: Api, monkeypatch: p
                  " VALUES ('R1', 'E1', 'Swap', '2026-03-01', '2026-03-01', 'pending')")  # fmt: skip
     workday.page(BLOCKS)
     assert len(made) == 1, "nothing that the feed reads has changed"
+
+
+@pytest.mark.parametrize("where", ["this process", "another one"])
+def test_whoever_waits_too_long_for_the_records_is_asked_to_come_again(
+    workday: Api, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.setattr(kept, "_PATIENCE", 1)
+    workday.add_slot("S1")
+    with (
+        ThreadPoolExecutor(1) as pool,
+        psycopg.connect(workday.database.api_dsn) as other,
+        ExitStack() as held,
+    ):
+        if where == "this process":
+            held.enter_context(kept._in_process)
+        else:
+            other.execute("SELECT pg_advisory_xact_lock(hashtext('callboard.workday.workday'))")
+        answer = pool.submit(workday.get, BLOCKS).result(timeout=15)
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:callboard:problem:not-ready")
+    assert int(answer.headers["retry-after"]) > 0
+    assert slots_of(workday.page(BLOCKS)) == [("S1", "active")]
+
+
+def test_nothing_tells_a_caller_when_other_departments_changed(workday: Api) -> None:
+    workday.add_slot("S1")
+    workday.departments = frozenset({"card"})
+    first = workday.get(BLOCKS)
+    for number in range(3):
+        workday.add_slot(f"other-{number}", "surg-now", emp_id="E3")
+        again = workday.get(BLOCKS)
+        assert again.json()["updated_until"] == first.json()["updated_until"] == first.json()["data"][0]["updated_at"]
+        assert again.headers["etag"] == first.headers["etag"]
+        assert len(again.json()["cursor"]) == len(first.json()["cursor"])
+    with psycopg.connect(workday.database.api_dsn) as connection:
+        connection.execute("UPDATE workday_records SET changed_at = changed_at - interval '100 days'")
+    quiet = workday.page(BLOCKS)["updated_until"]
+    assert datetime.fromisoformat(quiet) > datetime.now(UTC) - timedelta(days=1, minutes=5), "else it is 410 some day"
+    assert workday.page(BLOCKS, updated_since=quiet)["data"] == []
+
+
+def test_whoever_keeps_pages_gets_a_new_cursor_when_the_old_one_has_ended(workday: Api) -> None:
+    workday.add_slot("S1")
+    workday.add_slot("S2", emp_id="E2")
+    workday.edit("DELETE FROM schedules WHERE slot_id = 'S2'")
+    workday.add_slot("S3", emp_id="E2")
+    workday.page(BLOCKS)
+    workday.edit("DELETE FROM schedules WHERE slot_id = 'S3'")
+    kept_page = workday.get(BLOCKS, limit=1)
+    with psycopg.connect(workday.database.api_dsn) as connection:
+        connection.execute("UPDATE workday_records SET changed_at = now() - interval '91 days' WHERE deleted")
+    workday.add_slot("S4", assignment_id="card-off")  # the time blocks stay as they are
+    again = workday.get(BLOCKS, {"If-None-Match": kept_page.headers["etag"]}, limit=1)
+    assert again.status_code == 200, "what was deleted is forgotten meanwhile"
 
 
 def test_a_wrong_mapping_is_told_with_its_faults_and_mended_at_once(workday: Api, folder: Path) -> None:

@@ -114,12 +114,22 @@ def test_periods_have_their_first_and_their_last_day(tallied: World) -> None:
         ("2026-03-02", "2026-03-08"),
         ("2026-03-09", "2026-03-15"),
     }
+
+
+def test_all_days_are_those_of_the_department_alone(tallied: World) -> None:
     with tallied.store() as store:
+        store.execute(
+            "DELETE FROM schedules WHERE department_id = 'card' AND slot_date = (SELECT min(slot_date) FROM schedules)"
+        )
         of_calls = store.execute(
-            "SELECT min(slot_date), max(slot_date) FROM schedules JOIN assignments USING (assignment_id)"
-            " JOIN personnel USING (emp_id) WHERE assignment_type = 'Call' AND NOT is_pending AND NOT is_placeholder"
-        ).fetchone()
-    assert {day[1:] for day in days if day[0] == "01"} == {tuple(map(str, of_calls))}
+            "SELECT assignments.department_id, min(slot_date), max(slot_date) FROM schedules"
+            " JOIN assignments USING (assignment_id) JOIN personnel USING (emp_id)"
+            " WHERE assignment_type = 'Call' AND NOT is_pending AND NOT is_placeholder GROUP BY 1"
+        ).fetchall()
+    assert len({days for _, *days in of_calls for days in [tuple(days)]}) > 1, "else nothing is shown"
+    run(tallied)
+    found = served(tallied, "tally_id, department_id, period_start, period_end")
+    assert {tuple(row[1:]) for row in found if row[0] == "01"} == set(of_calls)
 
 
 def test_an_unchanged_schedule_is_only_seen_again(tallied: World, monkeypatch: pytest.MonkeyPatch) -> None:

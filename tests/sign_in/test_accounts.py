@@ -110,6 +110,20 @@ def test_a_mail_address_makes_nobody_somebody_else(
     assert world.airflow.roles("okta_alice") == {"Admin"}
 
 
+def test_whoever_lost_their_group_loses_their_role_although_their_mail_address_is_anothers(
+    world: World, browser: Callable[[], Person], mine: Callable[..., None]
+) -> None:
+    assert browser().openid("okta", "alice").status_code == 200
+    mine(uma=person("ping", "alice", email="uma@ping.example.org"))
+    assert browser().openid("ping", "uma").status_code == 200
+    assert world.airflow.roles("ping_uma") == {"Admin"}
+    mine(uma=person("ping", "bob", email="alice@okta.example.org"))
+    page = browser().openid("ping", "uma")
+    assert page.status_code == 403
+    assert "Another account here has your mail address" in page.text
+    assert world.airflow.roles("ping_uma") == {"Viewer"}
+
+
 def test_names_that_differ_in_their_case_are_two_people(
     world: World, browser: Callable[[], Person], mine: Callable[..., None]
 ) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.sign_in import assertions as saml
 from tests.support.identity_providers import KeyPair, key_pair
+from tests.support.published import certificate, der
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,3 +92,19 @@ def _within(seconds: float, look: Callable[[], bool]) -> None:
     while not look():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_provider_whose_certificates_have_ended_is_not_available(world: World, browser: Callable[[], Person]) -> None:
+    idp = world.providers["ping-saml"].document()["idp"]
+    ended = der(certificate("ended", ends_in=timedelta(days=-1)))
+    world.trust(**{"ping-saml": {"idp": idp | {"x509cert": ended}}})
+    try:
+        time.sleep(1.1)  # Airflow asks again
+        assert "certificates to verify its signatures by have ended" in browser().get("/auth/login/").text
+        refused = browser().get("/auth/login/ping-saml")
+        assert refused.status_code == 503
+        assert "<code>not_available</code>" in refused.text
+    finally:
+        world.trust(**{"ping-saml": world.providers["ping-saml"].document()})
+        time.sleep(1.1)
+    assert browser().saml("ping-saml", "bob").status_code == 200

@@ -194,6 +194,19 @@ def test_passwords_can_be_tried_five_times_in_a_while_from_one_address(browser: 
     assert rescue.me() == RESCUE[0]
 
 
+@pytest.mark.parametrize("username", [RESCUE[0], "RESCUE", "rescue@localhost"])
+def test_the_emergency_account_has_no_other_way_in(world: World, browser: Callable[..., Person], username: str) -> None:
+    """Where programs get their tokens nobody counts the tries, and nobody is told of a use."""
+    counted = "SELECT login_count, fail_login_count FROM ab_user WHERE username = %s"
+    before = world.airflow.sql(counted, RESCUE[0])
+    for password in (RESCUE[1], "wrong"):
+        about = {"username": username, "password": password}
+        assert httpx.post(f"{world.airflow.url}/auth/token", json=about, trust_env=False).status_code == 401
+        basic = httpx.get(f"{world.airflow.url}/auth/fab/v1/users", auth=(username, password), trust_env=False)
+        assert basic.status_code in (401, 403, 404)
+    assert world.airflow.sql(counted, RESCUE[0]) == before
+
+
 def test_a_ward_that_signs_in_at_eight_is_not_slowed_down(world: World, browser: Callable[..., Person]) -> None:
     for _ in range(12):
         assert browser().saml("ping-saml", "bob").status_code == 200

@@ -16,12 +16,13 @@ from include.sign_in.refusals import SignInRefused
 from include.sign_in.settings import OidcProvider, SamlProvider, SignIn
 from include.sign_in.trust import Trusted
 from tests.sign_in.hostile import HostileProvider
+from tests.support.published import certificate, der
 
 BASE = "https://callboard.example.org"
 IDP = {
     "entityId": "https://idp.example.org",
     "singleSignOnService": {"url": "https://idp.example.org/sso", "binding": saml.Names.BINDING_HTTP_REDIRECT},
-    "x509cert": "MIIB",
+    "x509cert": der(certificate()),
 }
 METADATA = {
     "issuer": "https://ping.example.org",
@@ -72,6 +73,21 @@ def test_half_a_description_of_a_saml_provider_is_none(different: dict[str, Any]
     with pytest.raises(SignInRefused) as caught:
         saml.start(_saml_trust(**different), SignIn(), BASE, "/", {})
     assert caught.value.reason.name == "not_available"
+
+
+def test_a_certificate_that_has_ended_since_it_was_trusted_vouches_for_nobody() -> None:
+    soon, later = (der(certificate(name, ends_in=timedelta(days=days))) for name, days in [("soon", 10), ("later", 30)])
+    kept = _saml_trust(x509cert=None, x509certMulti={"signing": [soon, later]})
+    with time_machine.travel(datetime.now(UTC), tick=False) as clock:
+        assert saml.in_time(kept)["x509certMulti"] == {"signing": sorted([soon, later])}
+        clock.shift(timedelta(days=11))
+        assert saml.in_time(kept)["x509cert"] == later
+        assert "x509certMulti" not in saml.in_time(kept)
+        saml.start(kept, SignIn(), BASE, "/", {})
+        clock.shift(timedelta(days=20))
+        with pytest.raises(SignInRefused) as caught:
+            saml.start(kept, SignIn(), BASE, "/", {})
+    assert (caught.value.reason.name, caught.value.check) == ("not_available", "certificates")
 
 
 def test_python3_saml_is_strict() -> None:

@@ -8,10 +8,12 @@ import pytest
 
 from tests.sign_in import assertions as saml
 from tests.sign_in.forgeries import FORGERIES, JUNK, Keys
+from tests.sign_in.unsafe import UNSAFE, encrypted, watched
 from tests.support.identity_providers import key_pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.sign_in.conftest import World
     from tests.sign_in.people import Person
@@ -85,6 +87,34 @@ def test_what_the_provider_did_not_sign_is_refused(
     bob, before = browser(), len(world.airflow.logged())
     page = _sent(bob, forged)
     _refused(world, bob, page, before)
+
+
+@pytest.mark.parametrize("wrong", UNSAFE)
+def test_what_nobody_signed_runs_nothing_and_opens_nothing(
+    world: World, browser: Callable[[], Person], tmp_path: Path, wrong: str
+) -> None:
+    bob, before = browser(), len(world.airflow.logged())
+    with watched(tmp_path) as (trap, opened):
+
+        def unsafe(response: Any) -> Any:
+            UNSAFE[wrong](response, trap, world.own.certificate)
+            return response
+
+        page = _sent(bob, unsafe)
+        assert not opened.is_set()
+    assert _refused(world, bob, page, before) == "unsafe_xml"
+
+
+def test_what_anybody_encrypts_for_us_is_decrypted(world: World, browser: Callable[[], Person]) -> None:
+    """So that the forgeries above are refused for what is in them."""
+
+    def hidden(response: Any) -> Any:
+        encrypted(response, world.own.certificate)
+        return response
+
+    bob = browser()
+    assert _sent(bob, hidden).status_code == 200
+    assert bob.me() == "entra-saml_bob-id"
 
 
 @pytest.mark.parametrize("wrong", JUNK)

@@ -274,6 +274,13 @@ FAULTS: dict[str, tuple[str, str]] = {
         f"{OIDC}    scopes: [profile]\n",
         "sign_in.yaml:8: 'providers.scopes' must contain openid",
     ),
+    **{
+        f"the claim {claim} for an ID": (
+            f"{OIDC}    id_claim: {claim}\n",
+            "sign_in.yaml:8: 'providers.id_claim' must be a claim that stays a person's for ever, like sub or oid",
+        )
+        for claim in ("email", "preferred_username", "upn", "name", "unique_name")
+    },
     "no secret": (
         said(OIDC, "    client_secret_env: OKTA_SECRET\n", ""),
         "sign_in.yaml:2: 'providers' needs one of client_secret_file and client_secret_env, and not both",

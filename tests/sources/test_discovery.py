@@ -9,11 +9,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lxml import etree
 
 from include.mappings.sign_in import OidcProvider, SamlProvider
 from include.sources import discovery
 from include.sources.discovery import Published, read_published
 from tests.conftest import free_port
+from tests.sign_in.assertions import D
+from tests.sign_in.unsafe import SIGNATURES, watched
 from tests.support.published import (
     DISCOVERY,
     POST,
@@ -125,10 +128,34 @@ def test_one_that_drips_is_cut_off(server):
         handler.send_header("Content-Length", "1000000")
         handler.end_headers()
         with suppress(OSError):
-            while True:
+            for _ in range(400):
                 handler.wfile.write(b" ")
                 time.sleep(0.02)
         handler.close_connection = True
+
+    server.pages[DISCOVERY] = drip
+    began = time.monotonic()
+    assert oidc(server.url, seconds=0.4).unanswered == "it takes too long"
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("what", ["status", "headers", "a body without a length", "redirects"])
+def test_one_that_drips_anything_else_is_cut_off_too(server, what):
+    """A line that grows by one byte at a time is no part of a body yet."""
+    begins = {
+        "status": b"HTTP/1.1 ",
+        "headers": b"HTTP/1.1 200 OK\r\nX-Drip: ",
+        "a body without a length": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{}",
+        "redirects": b"HTTP/1.1 302 Found\r\nLocation: " + DISCOVERY.encode() + b"\r\nX-Drip: ",
+    }
+
+    def drip(handler: BaseHTTPRequestHandler) -> None:
+        handler.close_connection = True
+        with suppress(OSError):
+            handler.wfile.write(begins[what])
+            for _ in range(400):
+                handler.wfile.write(b" ")
+                time.sleep(0.02)
 
     server.pages[DISCOVERY] = drip
     began = time.monotonic()
@@ -387,3 +414,16 @@ class TestSignedMetadata:
         both = f"{outer[:begins]}<md:Extensions>{inner}</md:Extensions>{outer[begins:]}"
         assert self.is_signed(server, trusted, signed_in_part(both, "_m1")) is False
         assert self.is_signed(server, trusted, signed_in_part(outer, "_m2")) is True, "only the place is wrong"
+
+    @pytest.mark.parametrize("what", SIGNATURES)
+    def test_what_nobody_signed_runs_nothing_and_opens_nothing(self, server, trusted, tmp_path, monkeypatch, what):
+        from onelogin.saml2.utils import OneLogin_Saml2_Utils as Utils
+
+        seen = []
+        monkeypatch.setattr(Utils, "validate_metadata_sign", lambda *_, **__: seen.append(what))
+        tree = etree.fromstring(signed(metadata(certificate())))
+        with watched(tmp_path) as (trap, opened):
+            SIGNATURES[what](tree.find(f"{D}Signature"), trap)
+            assert self.is_signed(server, trusted, etree.tostring(tree).decode()) is False
+            assert not opened.is_set()
+        assert seen == [], "xmlsec got to see it"

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-#: What goes with CSV, which has no place for it: the mark to go on from, and as of when the rows are.
-UNTIL_HEADER, AS_OF_HEADER = "Callboard-Modified-Until", "Callboard-As-Of"
-
 
 def page_answer(
     request: Request,
@@ -29,17 +26,19 @@ def page_answer(
     cursor: str | None,
     about: Mapping[str, str | None],
     ended: bool,
+    state: str = "",
 ) -> Response:
     """The answer with a page of rows, which are written already.
 
     ``about``: what else is told of the page, by name; in CSV, as headers ``Callboard-<Name>``. ``cursor``: where to go
-    on. ``ended``: there is nothing there yet; then the cursor is told, and no next page. The ETag is weak and of the
-    rows alone: what is told about a page may be newer than the page, never older.
+    on. ``ended``: there is nothing there yet; then the cursor is told, and no next page. The ETag is weak, of the rows
+    and of ``state``, with which cursors end: what is told about a page may be newer than the page, never older, and
+    whoever keeps a page must not keep a cursor with it that leads nowhere any more.
     """
     following = None if ended or cursor is None else _address(request, cursor)
     told: dict[str, Any] = {"next": following, "cursor": cursor, **about}
     digest = sha256(content)
-    digest.update(f"|{bool(following)}{as_csv}".encode())
+    digest.update(f"|{bool(following)}{as_csv}{state}".encode())
     etag = f'W/"{digest.hexdigest()[:24]}"'
     headers = {
         "ETag": etag,
@@ -51,9 +50,8 @@ def page_answer(
     if _known(request, etag):
         return Response(status_code=304, headers=headers)
     if as_csv:
-        headers |= {f"Callboard-{_header(name)}": value for name, value in about.items() if value is not None}
-        if cursor is not None:
-            headers["Callboard-Cursor"] = cursor
+        aside = {**about, "cursor": cursor}
+        headers |= {header_of(name): value for name, value in aside.items() if value is not None}
         body = csv_line(columns).encode() + content
         return Response(body, headers=headers, media_type="text/csv; charset=utf-8; header=present")
     tail = json.dumps(told, separators=(",", ":"))[1:]
@@ -62,8 +60,9 @@ def page_answer(
     )
 
 
-def _header(name: str) -> str:
-    return "-".join(word.capitalize() for word in name.split("_"))
+def header_of(name: str) -> str:
+    """The header that goes with CSV, which has no place for what is told of a page under this name."""
+    return "-".join(word.capitalize() for word in ("callboard", *name.split("_")))
 
 
 def _address(request: Request, cursor: str) -> str:

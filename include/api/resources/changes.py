@@ -11,47 +11,31 @@ read. So it is after the mark that the first page gave.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from include.api.resources.cursors import read_cursor, write_cursor
-from include.api.resources.marks import business_time_of, mark_here, read_since
-from include.api.resources.rows import Rows, rows_of_keys, together, tombstones
+from include.api.resources.items import Place, read_items
+from include.api.resources.marks import mark_here, read_since
+from include.api.resources.rows import Rows, rows_of_keys, together, tombstones, visible_keys
 
 if TYPE_CHECKING:
+    from include.api.resources.cursors import Cursors
     from include.api.resources.filters import Filters
-    from include.api.resources.marks import Mark
+    from include.api.resources.items import Item
     from include.api.resources.resource import Narrowed, Resource
     from include.sources.moment import Cursor
 
-# What time alone brought to sight comes first, as the entry 0 of the transaction 0.
-_ENTRIES = """
-    SELECT e.xid, e.change_id, e.changed_at, e.entity, e.entity_id, e.old, e.new FROM schedule.change_logs AS e
-    WHERE e.xid >= %(since)s::text::xid8 AND (e.xid, e.change_id) >= (%(xid)s::text::xid8, %(change)s)
-      AND e.xid < pg_snapshot_xmax(pg_current_snapshot()) AND {events}
-    ORDER BY e.xid, e.change_id LIMIT {most}
-"""
-# An entry of a row touches one key, one of a period thousands: each of them is a line, from behind the last one told.
-_ITEMS = """
-    WITH logged AS MATERIALIZED ({entries}), by_clock (xid, change_id, changed_at, entity, entity_id) AS ({by_clock})
-    SELECT (SELECT count(*) FROM logged), e.xid::text::bigint, e.change_id, item.key
-    FROM (
-        SELECT *, NULL::jsonb AS old, NULL::jsonb AS new FROM by_clock
-        WHERE %(xid)s::bigint = 0 AND %(change)s::bigint = 0
-        UNION ALL SELECT * FROM logged
-    ) AS e LEFT JOIN LATERAL ({keys}) AS item
-        ON (e.xid, e.change_id, item.key) > (%(xid)s::text::xid8, %(change)s, %(key)s::text)
-    ORDER BY e.xid, e.change_id, item.key LIMIT {most}
-"""
 _GONE = """
-    SELECT DISTINCT ON (item.key) item.key, to_json(log.changed_at) #>> '{{}}'
+    SELECT item.change_id, item.key, to_json(log.changed_at) #>> '{{}}'
     FROM unnest(%(changes)s::bigint[], %(keys)s::text[]) AS item (change_id, key)
     JOIN schedule.change_logs AS log ON log.change_id = item.change_id
     CROSS JOIN LATERAL ({was}) AS before
     CROSS JOIN LATERAL jsonb_populate_record(NULL::schedule.{name}, before.old) AS was
     WHERE before.old IS NOT NULL AND {matching}
-    ORDER BY item.key, log.change_id DESC
+    ORDER BY log.change_id
 """
+#: Of what must not be heard of, so much is read on for one page, in lines: at once, and in all.
+_AT_ONCE, _AT_MOST = 1000, 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,65 +47,82 @@ class Changed:
     until: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Behind which line the page begins: transaction, entry and key; and the mark that the first page gave."""
+@dataclass(slots=True)
+class _Told:
+    """What a page tells: keys of rows as they are now, and when others went; at most ``limit`` of them together."""
 
-    xid: int
-    change: int
-    key: str
-    until: str
+    limit: int
+    live: set[str] = field(default_factory=set)
+    gone: dict[str, str] = field(default_factory=dict)
+
+    def take(self, key: str, went: str | None) -> bool:
+        """Take a key that is there, or that ``went`` then; answers False where it has no place any more."""
+        if key not in self.live and key not in self.gone and len(self.live) + len(self.gone) == self.limit:
+            return False
+        if went is None:
+            self.live.add(key)
+        else:
+            self.gone[key] = went
+        return True
 
 
-def changed_page(resource: Resource, filters: Filters, bound_to: str, cursor: Cursor) -> Changed:
+def changed_page(resource: Resource, filters: Filters, cursors: Cursors, cursor: Cursor) -> Changed:
     """Read one page of what has changed since the request's mark.
+
+    What must not be heard of is passed over, lest empty pages tell how often it was edited.
 
     Raises:
         Problem: the cursor or the mark is wrong, or too old.
     """
     since = read_since(filters.modified_since or "", filters.departments, cursor)
     if filters.cursor is None:
-        place = _Place(0, 0, "", mark_here(cursor).text(filters.departments))
+        place = Place(0, 0, "", mark_here(cursor).text(filters.departments))
     else:
-        place = _Place(*read_cursor(filters.cursor, bound_to, int, int, str, str))
+        place = Place(*cursors.read(filters.cursor, int, int, str, str))
     narrowed = resource.narrow(filters, cursor)
-    items, following = _items(resource, filters, narrowed, since, place, cursor)
-    live = rows_of_keys(resource, narrowed, sorted({key for _, key in items}), cursor, as_cells=filters.csv)
-    seen = set(live.keys)
-    lost = [(change, key) for change, key in items if key not in seen and change]
-    ended: list[tuple[Any, ...]] = []
+    told = _Told(filters.limit)
+    following: Place | None = place
+    size, passed = filters.limit + 1, 0
+    while following is not None and passed < _AT_MOST:
+        items, more = read_items(resource, filters, narrowed, since, following, size, cursor)
+        following, full = _tell(told, resource, filters, narrowed, items, following, cursor)
+        if full:
+            break
+        following = more
+        passed += size
+        size = min(4 * size, _AT_ONCE)
+    live = rows_of_keys(resource, narrowed, sorted(told.live), cursor, as_cells=filters.csv)
+    rows = together(live, tombstones(resource, sorted(told.gone.items()), as_cells=filters.csv), as_cells=filters.csv)
+    told_behind = cursors.write((following.xid, following.change, following.key, place.until)) if following else None
+    return Changed(rows, told_behind, place.until)
+
+
+def _tell(
+    told: _Told,
+    resource: Resource,
+    filters: Filters,
+    narrowed: Narrowed,
+    items: list[Item],
+    before: Place,
+    cursor: Cursor,
+) -> tuple[Place, bool]:
+    """Take of the items what is to be told; answers behind which place it ended, and whether that was for want of room.
+
+    ``before``: the place before the first of them.
+    """
+    keys = sorted({item.key for item in items if item.key is not None})
+    seen = visible_keys(resource, narrowed, keys, cursor)
+    lost = [(item.change, item.key) for item in items if item.key is not None and item.key not in seen and item.change]
+    went: dict[tuple[int, str], str] = {}
     if lost:
         query = _GONE.format(was=resource.changes.was(filters), name=resource.name, matching=narrowed.matching("was"))
         values = {"changes": [change for change, _ in lost], "keys": [key for _, key in lost]}
-        ended = cursor.execute(query, {**narrowed.values, **values}, prepare=False).fetchall()
-    rows = together(live, tombstones(resource, ended, as_cells=filters.csv), as_cells=filters.csv)
-    return Changed(rows, write_cursor(following, bound_to) if following else None, place.until)
-
-
-def _items(
-    resource: Resource, filters: Filters, narrowed: Narrowed, since: Mark, place: _Place, cursor: Cursor
-) -> tuple[list[tuple[int, str]], tuple[int, int, str, str] | None]:
-    """The page's entries and keys, and the place behind them where there may be more."""
-    most = filters.limit + 1
-    query = _ITEMS.format(
-        entries=_ENTRIES.format(events=resource.changes.events(filters), most=most),
-        by_clock=resource.changes.by_clock or "SELECT '0'::xid8, 0::bigint, now(), '', '' WHERE false",
-        keys=resource.changes.keys,
-        most=most,
-    )
-    values = {
-        "since": since.xid,
-        "xid": place.xid,
-        "change": place.change,
-        "key": place.key,
-        "clock_from": since.business,
-        "clock_to": business_time_of(place.until),
-    }
-    found = cursor.execute(query, {**narrowed.values, **values}, prepare=False).fetchall()
-    entries = found[0][0] if found else 0
-    page = found[: filters.limit]
-    following = None
-    if len(found) == most or entries == most:
-        _, xid, change, key = page[-1]
-        following = (xid, change + 1, "", place.until) if key is None else (xid, change, key, place.until)
-    return [(change, key) for _, _, change, key in page if key is not None], following
+        found = cursor.execute(query, {**narrowed.values, **values}, prepare=False).fetchall()
+        went = {(change, key): at for change, key, at in found}
+    for item in items:
+        if item.key is not None:
+            at = went.get((item.change, item.key))
+            if (item.key in seen or at is not None) and not told.take(item.key, at):
+                return before, True
+        before = item.behind
+    return before, False

@@ -1,48 +1,77 @@
-"""Cursors: where the next page begins. Opaque to clients, and good only for the request that they were given to."""
+"""Cursors: where the next page begins. Encrypted, and good only for the request that they were given to.
+
+A place may be behind a row that the client must not hear of: a draft's slot, or a person of another department. So
+nothing of it can be read or made up: AES-GCM with the database's own key, bound to the request as associated data.
+"""
 
 from __future__ import annotations
 
 import binascii
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from hashlib import blake2b
-from typing import Any
+from dataclasses import dataclass
+from secrets import token_bytes
+from typing import TYPE_CHECKING, Any
 
 from include.api.problems import wrong_parameters
+from include.sources.moment import one_moment
 
-_SEAL_BYTES = 9
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_NONCE_BYTES = 12
+#: Places are filled up to so many bytes, since their length would tell that of a key.
+_BLOCK_BYTES = 128
+
+_ciphers: dict[str, AESGCM] = {}  # by the address of the database
 
 
-def write_cursor(place: tuple[str | int, ...], bound_to: str) -> str:
-    """Write the cursor of a place; ``bound_to`` is all that the next request must have in common with this one.
+@dataclass(frozen=True, slots=True)
+class Cursors:
+    """Writes and reads the cursors of one request; ``bound_to`` is all that the next must have in common with it."""
 
-    The seal is no secret: whoever forges a cursor sees what they may see anyway, from another place on.
-    """
-    content = json.dumps(place, separators=(",", ":")).encode()
-    return urlsafe_b64encode(_seal(content, bound_to) + content).rstrip(b"=").decode()
+    cipher: AESGCM
+    bound_to: bytes
+
+    def write(self, place: tuple[str | int, ...]) -> str:
+        """Write the cursor of a place."""
+        content = json.dumps(place, ensure_ascii=False, separators=(",", ":")).encode()
+        content += b" " * (-len(content) % _BLOCK_BYTES)
+        nonce = token_bytes(_NONCE_BYTES)
+        return urlsafe_b64encode(nonce + self.cipher.encrypt(nonce, content, self.bound_to)).rstrip(b"=").decode()
+
+    def read(self, text: str, *shape: type) -> tuple[Any, ...]:
+        """The place of a cursor, whose parts are of the types of ``shape``.
+
+        Raises:
+            Problem: 400, the cursor is damaged, or was given to another request.
+        """
+        from cryptography.exceptions import InvalidTag
+
+        wrong = wrong_parameters(
+            [("cursor", "is not of this request: send the last answer's, with the same filters, or begin anew without")]
+        )
+        try:
+            sealed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            place = json.loads(self.cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], self.bound_to))
+        except (binascii.Error, InvalidTag, ValueError):
+            raise wrong from None
+        if not isinstance(place, list) or [type(part) for part in place] != list(shape):
+            raise wrong
+        return tuple(place)
 
 
-def read_cursor(text: str, bound_to: str, *shape: type) -> tuple[Any, ...]:
-    """The place of a cursor, whose parts are of the types of ``shape``.
+def cursors_of(dsn: str, bound_to: str) -> Cursors:
+    """The cursors of one request; ``dsn`` is the API's role's. The key is read once per process.
 
     Raises:
-        Problem: 400, the cursor is damaged, or was given to another request.
+        SourceNotReady: the database could not be read.
     """
-    wrong = wrong_parameters(
-        [("cursor", "is not of this request: send the last answer's, with the same filters, or begin anew without")]
-    )
-    try:
-        sealed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        content = sealed[_SEAL_BYTES:]
-        if sealed[:_SEAL_BYTES] != _seal(content, bound_to):
-            raise wrong
-        place = json.loads(content)
-    except (binascii.Error, ValueError):
-        raise wrong from None
-    if not isinstance(place, list) or [type(part) for part in place] != list(shape):
-        raise wrong
-    return tuple(place)
+    cipher = _ciphers.get(dsn)
+    if cipher is None:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-
-def _seal(content: bytes, bound_to: str) -> bytes:
-    return blake2b(content, key=blake2b(bound_to.encode(), digest_size=32).digest(), digest_size=_SEAL_BYTES).digest()
+        with one_moment(dsn) as cursor:
+            [(key,)] = cursor.execute("SELECT key FROM api.cursor_key").fetchall()
+        cipher = _ciphers[dsn] = AESGCM(bytes(key))
+    return Cursors(cipher, bound_to.encode())

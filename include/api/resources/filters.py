@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from include.api.problems import Problem, wrong_parameters
@@ -20,7 +20,6 @@ DEFAULT_LIMIT, MAX_LIMIT = 500, 1000
 MAX_DAYS = 1096
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +83,6 @@ def read_filters(given: Mapping[str, str | None], caller: Caller, accept: str) -
     form = found.pop("format", None)
     in_csv = form == "csv" if form else _prefers_csv(accept)
     return Filters(departments=None if departments is None else tuple(sorted(departments)), csv=in_csv, **found)
-
-
-def read_instant(text: str) -> datetime:
-    """Read an instant: ISO 8601 with an offset; answers it in UTC.
-
-    Raises:
-        ValueError: it is none, saying what it must look like.
-    """
-    message = "must be an instant with an offset, like 2026-03-02T17:45:00Z (a + in an address is written %2B)"
-    if not _INSTANT.fullmatch(text):
-        raise ValueError(message)
-    try:
-        return datetime.fromisoformat(text.upper().replace(" ", "T")).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError(message) from None
 
 
 def _date(text: str) -> date:

@@ -1,9 +1,10 @@
-"""Marks: moments from which a client goes on without missing or repeating anything.
+"""Marks: moments from which a client goes on without missing anything, and repeating little.
 
-A time alone cannot do that. Changes carry the time at which their transaction began and are seen when it ends, so that
-a reader who goes on from "now" misses whatever was on its way. A mark therefore is an instant, for people, followed by
-what it stands for: the oldest transaction that had not ended then (``xid8``), and the business time, by which periods
-are published without any change. It looks like ``2026-03-02T17:45:00.123456Z~9zk.gq4b1c.3f0a91c2``.
+What is repeated is what was changed while a transaction went on that had not ended at the mark. A time alone cannot do
+that. Changes carry the time at which their transaction began and are seen when it ends, so that a reader who goes on
+from "now" misses whatever was on its way. A mark therefore is an instant, for people, followed by what it stands for:
+the oldest transaction that had not ended then (``xid8``), and the business time, by which periods are published without
+any change. It looks like ``2026-03-02T17:45:00.123456Z~9zk.gq4b1c.3f0a91c2``.
 
 Of a plain instant the transactions are worked out from the change log, as if none had taken longer than an hour.
 """
@@ -11,14 +12,16 @@ Of a plain instant the transactions are worked out from the change log, as if no
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from include.api.problems import Problem, wrong_parameters
-from include.api.resources.filters import read_instant
+from include.api.problems import wrong_parameters
+from include.api.resources.gone import gone
+from include.api.resources.instants import read_instant
 from include.clock import business_now
+from include.schedule.retention import FORGOTTEN_BEFORE
 
 if TYPE_CHECKING:
     from include.sources.moment import Cursor
@@ -27,14 +30,19 @@ if TYPE_CHECKING:
 OVERLAP = timedelta(hours=1)
 #: The change log is kept for at least so long (CALLBOARD_KEEP_CHANGES_DAYS is 1 or more).
 _ALWAYS_KEPT = timedelta(days=1)
+#: By how much the clocks of two servers of one database may differ.
+_CLOCKS = timedelta(minutes=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MARK = re.compile(r"([^~]{20,32})~([0-9a-z]{1,13})\.(-?[0-9a-z]{1,13})\.([0-9a-f]{8})")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 _HERE = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, now()"
-_KNOWN = """
-    SELECT coalesce((SELECT change_id > 1 AND %(since)s < (SELECT min(changed_at) FROM schedule.change_logs)
-                     FROM schedule.change_logs ORDER BY change_id LIMIT 1), true)
+# A log of which nothing was forgotten that anybody noted begins with its first entry, or was cut short by other hands.
+_UNKNOWN = f"""
+    SELECT coalesce(%(since)s < forgotten.before + %(overlap)s, (
+        SELECT change_id > 1 AND %(since)s < (SELECT min(changed_at) FROM schedule.change_logs)
+        FROM schedule.change_logs ORDER BY change_id LIMIT 1
+    ), true) FROM (SELECT {FORGOTTEN_BEFORE} AS before) AS forgotten
 """
 _FIRST_SINCE = """
     SELECT min(xid)::text::bigint FROM schedule.change_logs
@@ -83,25 +91,17 @@ def read_since(text: str, departments: tuple[str, ...] | None, cursor: Cursor) -
     [(xid, here)] = cursor.execute(_HERE).fetchall()
     if at > here and mark is None:
         raise wrong_parameters([("modified_since", "lies in the future")])
-    if at < here - _ALWAYS_KEPT and cursor.execute(_KNOWN, {"since": at}).fetchall() == [(True,)]:
-        raise gone("What has changed since then is no longer known.")
+    if at < here - _ALWAYS_KEPT:
+        [(unknown,)] = cursor.execute(_UNKNOWN, {"since": at, "overlap": OVERLAP}).fetchall()
+        if unknown:
+            raise gone("What has changed since then is no longer known.")
     if mark is None:
-        [(first,)] = cursor.execute(_FIRST_SINCE, {"since": at - OVERLAP}).fetchall()
+        [(first,)] = cursor.execute(_FIRST_SINCE, {"since": max(at, _EPOCH) - OVERLAP}).fetchall()
         return Mark(at, xid if first is None else min(int(first), int(xid)), min(at, now))
     [(to_come,)] = cursor.execute(_TO_COME).fetchall()
-    if mark.xid > to_come or mark.business > now:
+    if mark.xid > to_come or mark.business > now + _CLOCKS:
         raise gone("The mark is of another server, or of a time that has not come.")  # a restored or moved database
-    return mark
-
-
-def gone(detail: str) -> Problem:
-    """What is answered where changes can no longer be told: 410, and what to do."""
-    return Problem(
-        410,
-        "pull-everything",
-        "Changes since then cannot be told",
-        f"{detail} Pull everything anew, without modified_since and cursor, and replace what you have.",
-    )
+    return replace(mark, business=min(mark.business, now))
 
 
 def business_time_of(text: str) -> datetime:

@@ -31,7 +31,10 @@ def membership_entries(filters: Filters) -> str:
 
 
 def was_member(filters: Filters, person: str, since: str, until: str) -> str:
-    """SQL: ``person`` was a member of one of the departments at some time between two entries of the change log."""
+    """SQL: ``person`` was a member of one of the departments at some time between two entries of the change log.
+
+    IDs may have slashes themselves: a membership's ID finds entries by the index, and does not say whose they are.
+    """
     if filters.departments is None:
         return "true"
     return f"""EXISTS (
@@ -39,11 +42,12 @@ def was_member(filters: Filters, person: str, since: str, until: str) -> str:
         WHERE EXISTS (
             SELECT FROM schedule.change_logs AS membership
             WHERE entity = 'memberships' AND entity_id = {person} || '/' || of.department_id
-              AND change_id > {since} AND change_id < {until} AND membership.old IS NOT NULL
+              AND change_id > {since} AND change_id < {until} AND membership.old ->> 'emp_id' = {person}
         ) OR coalesce(
             (SELECT next.old IS NOT NULL FROM schedule.change_logs AS next
              WHERE next.entity = 'memberships' AND next.entity_id = {person} || '/' || of.department_id
-               AND next.change_id > {until} ORDER BY next.change_id LIMIT 1),
+               AND coalesce(next.old, next.new) ->> 'emp_id' = {person} AND next.change_id > {until}
+             ORDER BY next.change_id LIMIT 1),
             EXISTS (SELECT FROM schedule.memberships AS member
                     WHERE member.emp_id = {person} AND member.department_id = of.department_id)
         )

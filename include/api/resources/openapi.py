@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from include.api.resources.answers import AS_OF_HEADER, UNTIL_HEADER
+from include.api.resources.answers import header_of
 from include.api.resources.fields import DELETED, MODIFIED_AT
 from include.api.resources.filters import DEFAULT_LIMIT, MAX_DAYS, MAX_LIMIT
 from include.schedule.files import MAX_ID_LENGTH
@@ -99,8 +99,7 @@ def row_schema(fields: Iterable[Field], key: str | None, title: str) -> dict[str
     return {"oneOf": [row, gone]}
 
 
-def page_schema(row: Mapping[str, Any], about: Mapping[str, str]) -> dict[str, Any]:
-    """A page of rows; ``about`` is what else it tells, and what that means."""
+def _page_schema(row: Mapping[str, Any], about: Mapping[str, str]) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "data": {"type": "array", "items": dict(row)},
         "next": {"type": ["string", "null"], "description": "Address of the next page; null on the last one."},
@@ -111,22 +110,23 @@ def page_schema(row: Mapping[str, Any], about: Mapping[str, str]) -> dict[str, A
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
-def responses(page: Mapping[str, Any], columns: Iterable[str], *, gone: bool = True) -> dict[int | str, dict[str, Any]]:
-    """All answers of a route that serves pages."""
+def responses(
+    row: Mapping[str, Any], about: Mapping[str, str], columns: Iterable[str]
+) -> dict[int | str, dict[str, Any]]:
+    """All answers of a route that serves pages of rows; ``about`` is what else a page tells, and what that means."""
     headers = {
         "ETag": {"description": "For If-None-Match.", "schema": {"type": "string"}},
         "Link": {"description": "The next page, `rel=next`.", "schema": {"type": "string"}},
-        UNTIL_HEADER: {"description": "With CSV: `modified_until`.", "schema": {"type": "string"}},
-        AS_OF_HEADER: {"description": "With CSV: `as_of`.", "schema": {"type": "string"}},
-        "Callboard-Cursor": {"description": "With CSV: `cursor`.", "schema": {"type": "string"}},
     }
+    for name in (*about, "cursor"):
+        headers[header_of(name)] = {"description": f"With CSV: `{name}`.", "schema": {"type": "string"}}
     line = ",".join(columns)
-    served: dict[int | str, dict[str, Any]] = {
+    return {
         200: {
             "description": "A page.",
             "headers": headers,
             "content": {
-                "application/json": {"schema": dict(page)},
+                "application/json": {"schema": _page_schema(row, about)},
                 "text/csv": {
                     "schema": {"type": "string", "description": f"RFC 4180 with a header line: `{line}`"},
                 },
@@ -140,10 +140,8 @@ def responses(page: Mapping[str, Any], columns: Iterable[str], *, gone: bool = T
         "4XX": _problem("Any other error of the request."),  # else FastAPI adds an answer 422 that is never given
         500: _problem("Something went wrong here."),
         503: {**_problem("The data cannot be read just now."), "headers": _RETRY},
+        410: _problem("What changed since then is not known any more: pull everything anew."),
     }
-    if gone:
-        served[410] = _problem("What changed since then is not known any more: pull everything anew.")
-    return served
 
 
 def _problem(description: str, header: str = "") -> dict[str, Any]:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from include.api.problems import wrong_parameters
 from include.api.resources.changes import changed_page
-from include.api.resources.cursors import read_cursor, write_cursor
+from include.api.resources.cursors import cursors_of
 from include.api.resources.marks import mark_here
 from include.api.resources.rows import page_of_rows
 from include.sources.moment import one_moment
 
 if TYPE_CHECKING:
+    from include.api.resources.cursors import Cursors
     from include.api.resources.filters import Filters
     from include.api.resources.resource import Resource
     from include.api.resources.rows import Rows
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
 class Page:
     """One page: its rows, the cursor of the next (None: it is the last), and the mark to go on from afterwards.
 
-    ``as_of`` instead of the mark, where a resource is worked out anew as a whole: when it was, ISO 8601.
+    ``as_of`` instead of the mark, where a resource is worked out anew as a whole: when it was, ISO 8601. ``state``:
+    what is told beside the rows is good as long as this stays as it is.
     """
 
     rows: Rows
     cursor: str | None
     modified_until: str | None = None
     as_of: str | None = None
+    state: str = ""
 
 
 def read_page(resource: Resource, filters: Filters, dsn: str) -> Page:
@@ -43,29 +46,34 @@ def read_page(resource: Resource, filters: Filters, dsn: str) -> Page:
         Problem: the cursor or the mark is wrong, or too old.
         SourceNotReady: the store could not be read.
     """
+    cursors = cursors_of(dsn, filters.binding(resource.name))
+    read = _all if filters.modified_since is None else _since
     with one_moment(dsn) as cursor:
-        page = _all(resource, filters, cursor) if filters.modified_since is None else _since(resource, filters, cursor)
+        page = read(resource, filters, cursors, cursor)
         if not page.rows.count and filters.department is not None and page.cursor is None:
             _require_department(filters.department, cursor)
     return page
 
 
-def _all(resource: Resource, filters: Filters, cursor: Cursor) -> Page:
-    bound_to = filters.binding(resource.name)
+def _all(resource: Resource, filters: Filters, cursors: Cursors, cursor: Cursor) -> Page:
     if filters.cursor is None:
         after, until = None, mark_here(cursor).text(filters.departments)
     else:
-        after, until = read_cursor(filters.cursor, bound_to, str, str)
+        after, until = cursors.read(filters.cursor, str, str)
     narrowed = resource.narrow(filters, cursor)
     rows = page_of_rows(resource, narrowed, after, filters.limit, cursor, as_cells=filters.csv)
     more = rows.count == filters.limit
-    return Page(rows, write_cursor((rows.keys[-1], until), bound_to) if more else None, until)
+    return _page(rows, cursors.write((rows.keys[-1], until)) if more else None, until)
 
 
-def _since(resource: Resource, filters: Filters, cursor: Cursor) -> Page:
-    bound_to = filters.binding(resource.name)
-    found = changed_page(resource, filters, bound_to, cursor)
-    return Page(found.rows, found.cursor, found.until)
+def _since(resource: Resource, filters: Filters, cursors: Cursors, cursor: Cursor) -> Page:
+    found = changed_page(resource, filters, cursors, cursor)
+    return _page(found.rows, found.cursor, found.until)
+
+
+def _page(rows: Rows, cursor: str | None, until: str) -> Page:
+    """Marks end some day: whoever keeps a page that stays as it is gets a newer mark with it each day."""
+    return Page(rows, cursor, until, state=until[:10])
 
 
 def _require_department(department: str, cursor: Cursor) -> None:

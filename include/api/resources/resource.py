@@ -46,8 +46,8 @@ class Changes:
     ``events``: a condition on entries ``e`` of the change log, which may depend on whether departments are limited.
     ``keys``: a query of the keys that an entry ``e`` touches, as ``key``. ``was``: a query that gives what the row
     ``item.key`` was before the entry ``log``, as JSON ``old`` (no row: it was not there, or not to be seen).
-    ``by_clock``: a query of what time alone has brought to sight between ``%(clock_from)s`` and ``%(clock_to)s``, in
-    the shape of entries; empty where nothing does.
+    ``by_clock``: the condition on a stored row that time alone has brought it to sight between ``%(clock_from)s`` and
+    ``%(clock_to)s``; empty where nothing does.
     """
 
     events: Callable[[Filters], str]

@@ -1,21 +1,19 @@
-"""The routes of the resources: one function serves all of them, each with the parameters that its resource has."""
+"""The routes of the resources: one function serves all of them."""
 
 from __future__ import annotations
 
 from functools import partial
-from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Query, Request
-from pydantic import WithJsonSchema
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from include.api.access import Caller, allowed
 from include.api.resources import tallies
 from include.api.resources.answers import page_answer
 from include.api.resources.assignments import ASSIGNMENTS
+from include.api.resources.endpoints import endpoint
 from include.api.resources.filters import read_filters
-from include.api.resources.openapi import PARAMETERS, page_schema, responses, row_schema
+from include.api.resources.openapi import responses, row_schema
 from include.api.resources.pages import read_page
 from include.api.resources.personnel import PERSONNEL
 from include.api.resources.requests import REQUESTS
@@ -25,8 +23,9 @@ from include.api.state import state_of
 from include.api.strict import StrictRoute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
+    from include.api.access import Caller
     from include.api.resources.filters import Filters
     from include.api.resources.pages import Page
 
@@ -46,9 +45,8 @@ def router() -> APIRouter:
             resource.meaning,
             (*resource.filters, "modified_since", *_PAGING),
             resource.columns,
-            page_schema(
-                row_schema(resource.fields, resource.key, resource.name.capitalize()), {"modified_until": _UNTIL}
-            ),
+            row_schema(resource.fields, resource.key, resource.name.capitalize()),
+            {"modified_until": _UNTIL},
             partial(read_page, resource),
         )
     _add(
@@ -57,40 +55,11 @@ def router() -> APIRouter:
         tallies.MEANING,
         (*tallies.FILTERS, *_PAGING),
         tuple(each.name for each in tallies.FIELDS),
-        page_schema(row_schema(tallies.FIELDS, None, "Tallies"), {"as_of": _AS_OF}),
+        row_schema(tallies.FIELDS, None, "Tallies"),
+        {"as_of": _AS_OF},
         read_tallies,
     )
     return routes
-
-
-def endpoint(
-    serve: Callable[[Request, Caller, dict[str, str | None]], Response], scope: str, parameters: Iterable[str]
-) -> Callable[..., Response]:
-    """A function that FastAPI can serve: its signature has the parameters that are declared for each name.
-
-    Parameters come as texts, and are read by :mod:`include.api.resources.filters`, which tells every fault at once.
-    """
-
-    def serve_page(request: Request, caller: Caller, **given: str | None) -> Response:
-        return serve(request, caller, given)
-
-    declared = [
-        Parameter(
-            name,
-            Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[
-                str | None, Query(description=PARAMETERS[name][1]), WithJsonSchema(PARAMETERS[name][0])
-            ],
-        )
-        for name in parameters
-    ]
-    asked_by = [
-        Parameter("request", Parameter.KEYWORD_ONLY, annotation=Request),
-        Parameter("caller", Parameter.KEYWORD_ONLY, default=allowed(scope), annotation=Caller),
-    ]
-    serve_page.__signature__ = Signature([*asked_by, *declared])  # type: ignore[attr-defined]
-    return serve_page
 
 
 def _add(
@@ -99,21 +68,22 @@ def _add(
     meaning: str,
     parameters: tuple[str, ...],
     columns: tuple[str, ...],
-    page: dict[str, Any],
+    row: dict[str, Any],
+    told: dict[str, str],
     read: Callable[[Filters, str], Page],
 ) -> None:
     def serve(request: Request, caller: Caller, given: dict[str, str | None]) -> Response:
         filters = read_filters(given, caller, request.headers.get("Accept", ""))
         found = read(filters, state_of(request).settings.dsn)
-        about = {"as_of": found.as_of} if name == tallies.NAME else {"modified_until": found.modified_until}
         return page_answer(
             request,
             found.rows.content,
             columns=columns,
             as_csv=filters.csv,
             cursor=found.cursor,
-            about=about,
+            about={each: getattr(found, each) for each in told},
             ended=found.cursor is None,
+            state=found.state,
         )
 
     routes.add_api_route(
@@ -126,5 +96,5 @@ def _add(
         description=meaning,
         tags=["Lightning Bolt API"],
         response_class=Response,
-        responses=responses(page, columns),
+        responses=responses(row, told, columns),
     )

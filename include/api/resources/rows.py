@@ -39,6 +39,14 @@ def page_of_rows(
     return _read(resource, query, values, cursor, as_cells=as_cells, keys="max", filtered=filtered)
 
 
+def visible_keys(resource: Resource, narrowed: Narrowed, keys: list[str], cursor: Cursor) -> frozenset[str]:
+    """Which of some keys are those of rows that may be seen."""
+    condition = f"{narrowed.visible('r')} AND r.{resource.key} = ANY(%(keys)s)"
+    query = f"SELECT r.{resource.key} FROM {resource.table} WHERE {condition}"
+    found = cursor.execute(query, {**narrowed.values, "keys": keys}, prepare=False).fetchall()
+    return frozenset(key for (key,) in found)
+
+
 def rows_of_keys(resource: Resource, narrowed: Narrowed, keys: list[str], cursor: Cursor, *, as_cells: bool) -> Rows:
     """Read the rows of some keys, as far as they may be seen, in the order of the key."""
     query = resource.row_query(narrowed, [f"r.{resource.key} = ANY(%(keys)s)"], as_cells=as_cells)

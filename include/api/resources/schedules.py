@@ -42,10 +42,11 @@ _KEYS = """
     SELECT slot.slot_id FROM schedule.schedules AS slot
     WHERE e.entity = 'schedule_periods' AND slot.period_id = e.entity_id
 """
-_BY_CLOCK = """
-    SELECT '0'::xid8, 0::bigint, period.published_at, 'schedule_periods', period.period_id
-    FROM schedule.schedule_periods AS period
-    WHERE period.published_at > %(clock_from)s AND period.published_at <= %(clock_to)s
+_CAME = "{period}.published_at > %(clock_from)s AND {period}.published_at <= %(clock_to)s"
+# Mostly there is none, and that is asked first: else the slots might be walked in their order, to the last of them.
+_BY_CLOCK = f"""
+    {_CAME.format(period="period")}
+    AND EXISTS (SELECT FROM schedule.schedule_periods AS came WHERE {_CAME.format(period="came")})
 """
 _STATE = state_before(
     "schedules", "item.key", "log.change_id", "SELECT to_jsonb(s) FROM schedule.schedules AS s WHERE slot_id = item.key"

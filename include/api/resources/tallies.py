@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 from typing import TYPE_CHECKING
 
-from include.api.resources.cursors import read_cursor, write_cursor
+from include.api.resources.cursors import cursors_of
 from include.api.resources.fields import Field
-from include.api.resources.marks import gone
+from include.api.resources.gone import gone
 from include.api.resources.pages import Page
 from include.api.resources.rows import Rows
 from include.sources.moment import one_moment
@@ -51,7 +52,7 @@ def read_tallies(filters: Filters, dsn: str) -> Page:
         Problem: 400, the cursor is wrong; 410, the tallies were worked out anew meanwhile.
         SourceNotReady: the database could not be read.
     """
-    bound_to = filters.binding(NAME)
+    cursors = cursors_of(dsn, filters.binding(NAME))
     conditions = [form for name, form in _CONDITIONS.items() if getattr(filters, name) is not None]
     values: dict[str, Any] = {name: getattr(filters, name) for name in _CONDITIONS}
     values["departments"] = list(filters.departments or ())
@@ -59,7 +60,7 @@ def read_tallies(filters: Filters, dsn: str) -> Page:
         published = cursor.execute(_PUBLICATION).fetchone()
         snapshot, as_of = published or ("", None)
         if filters.cursor is not None:
-            *place, began = read_cursor(filters.cursor, bound_to, str, str, str, str, str)
+            *place, began = cursors.read(filters.cursor, str, str, str, str, str)
             if began != snapshot:
                 raise gone("The tallies were worked out anew meanwhile.")
             conditions.append(f"({', '.join(f'r.{name}' for name in KEY)}) > (%(k0)s, %(k1)s::date, %(k2)s, %(k3)s)")
@@ -83,12 +84,10 @@ def read_tallies(filters: Filters, dsn: str) -> Page:
             )
             [(content, count, found)] = cursor.execute(statement, values, prepare=False).fetchall()
             rows, last = Rows((content or "").encode(), count, ()), tuple(found or ())
-    following = write_cursor((*last, snapshot), bound_to) if rows.count == filters.limit else None
-    return Page(rows, following, as_of=as_of)
+    following = cursors.write((*last, snapshot)) if rows.count == filters.limit else None
+    return Page(rows, following, as_of=as_of, state=snapshot)
 
 
 def _place_of(line: bytes) -> tuple[str, ...]:
-    import csv
-
     [cells] = csv.reader([line.decode()])
     return tuple(cells[[each.name for each in FIELDS].index(name)] for name in KEY)

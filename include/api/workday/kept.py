@@ -12,6 +12,7 @@ without a word, since Workday would take a deleted record for hours that nobody 
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Lock
@@ -22,9 +23,12 @@ from sqlalchemy import text
 from include.api.workday.records import make_records
 from include.clock import business_date, business_now, first_instant
 from include.database import transaction
+from include.errors import SourceNotReady
 from include.sources.changes import look
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sqlalchemy import Connection
 
     from include.api.workday.records import Made
@@ -33,8 +37,13 @@ if TYPE_CHECKING:
 #: For how long a deleted record is told to whoever comes late.
 KEPT_DELETED = timedelta(days=90)
 
+#: For how long somebody waits whose turn it is not, in seconds, before being asked to come again: in this process, and
+#: then for the one other process that makes the records.
+_PATIENCE = 5
+
 _in_process = Lock()  # of those who wait here, one alone takes a connection
 
+_WAIT = "SELECT set_config('lock_timeout', :patience, true)"
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('callboard.workday.' || :feed))"
 _STATE = """
     SELECT mapping_version, seen, good_from, good_until, last_sequence, changed_at, now() AS here
@@ -118,13 +127,14 @@ def bring_up_to_date(dsn: str, mapping: FeedMapping) -> bool:
 
     Raises:
         ConfigurationError, DataRejected: they cannot be made; the kept ones stay as they are.
-        SourceNotReady: the database could not be read or written.
+        SourceNotReady: the database could not be read or written, or somebody else makes them and takes long.
     """
     with transaction(dsn) as connection:
         state = _state(connection, mapping.feed)
     if _is_good(state, mapping, dsn):
         return False
-    with _in_process, transaction(dsn) as connection:
+    with _turn(), transaction(dsn) as connection:
+        connection.execute(text(_WAIT), {"patience": f"{_PATIENCE}s"})
         connection.execute(text(_LOCK), {"feed": mapping.feed})
         state = _state(connection, mapping.feed)
         if _is_good(state, mapping, dsn):
@@ -135,6 +145,17 @@ def bring_up_to_date(dsn: str, mapping: FeedMapping) -> bool:
         made = make_records(dsn, mapping, now)
         _keep(connection, mapping, state, made, {"seen": seen, "now": now, "good_until": good_until})
     return True
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Whoever waits has a thread of the server: nobody may wait for ever."""
+    if not _in_process.acquire(timeout=_PATIENCE):
+        raise SourceNotReady("Workday's records are being made anew.", next_step="nothing; the client asks again")
+    try:
+        yield
+    finally:
+        _in_process.release()
 
 
 def _state(connection: Connection, feed: str) -> _State | None:

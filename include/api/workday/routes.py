@@ -11,11 +11,12 @@ from starlette.responses import Response
 
 from include.api.problems import Problem, wrong_parameters
 from include.api.resources.answers import page_answer
-from include.api.resources.cursors import read_cursor, write_cursor
-from include.api.resources.filters import read_filters, read_instant
-from include.api.resources.marks import gone
-from include.api.resources.openapi import page_schema, responses
-from include.api.resources.routes import endpoint
+from include.api.resources.cursors import cursors_of
+from include.api.resources.endpoints import endpoint
+from include.api.resources.filters import read_filters
+from include.api.resources.gone import gone
+from include.api.resources.instants import read_instant
+from include.api.resources.openapi import responses
 from include.api.resources.rows import csv_line
 from include.api.state import state_of
 from include.api.strict import StrictRoute
@@ -34,15 +35,27 @@ if TYPE_CHECKING:
 #: What follows the columns of the file.
 STATUS, UPDATED_AT = "status", "updated_at"
 _PARAMETERS = ("updated_since", "limit", "cursor", "format")
-_UNTIL = "When the newest record changed: good as the next `updated_since`. The cursor is better: it is never late."
+_UNTIL = (
+    "Good as the next `updated_since`: when the newest of your records changed, or a day before now if that is later."
+    " The cursor is better: it repeats nothing."
+)
 _MEANINGS = {
     TIME_BLOCK: "Time blocks: one record for each slot, as in the file of the feed `workday`.",
     TIME_OFF: "Time off: one record for each day that a slot touches, as in the file of the feed `workday`.",
 }
 
 _STATE = """
-    SELECT columns -> %(type)s, last_sequence, to_json(changed_at) #>> '{}', forgotten, forgotten_at
-    FROM api.workday_state WHERE feed = %(feed)s
+    SELECT columns -> %(type)s, last_sequence, forgotten, forgotten_at FROM api.workday_state WHERE feed = %(feed)s
+"""
+# When the records of other departments changed is not told. Times rise with the numbers, and whatever is being written
+# now carries a time of the last minutes: nothing is missed that is later than the day before.
+_UNTIL_WHEN = """
+    SELECT to_json(greatest(now() - interval '1 day', (
+        SELECT changed_at FROM api.workday_records
+        WHERE feed = %(feed)s AND type = %(type)s
+          AND (%(departments)s::text[] IS NULL OR department_id = ANY(%(departments)s))
+        ORDER BY sequence DESC LIMIT 1
+    ))) #>> '{}'
 """
 _PAGE = """
     SELECT sequence, cells, CASE WHEN deleted THEN 'deleted' ELSE 'active' END, to_json(changed_at) #>> '{}'
@@ -62,8 +75,9 @@ class _Page:
     columns: list[str]
     content: bytes
     cursor: str
-    until: str | None
+    until: str
     ended: bool
+    forgotten: int
 
 
 def router() -> APIRouter:
@@ -91,6 +105,7 @@ def _add(routes: APIRouter, kind: str, path: str, headers: list[str]) -> None:
             cursor=page.cursor,
             about={"updated_until": page.until},
             ended=page.ended,
+            state=str(page.forgotten),
         )
 
     columns = [*headers, STATUS, UPDATED_AT]
@@ -104,7 +119,7 @@ def _add(routes: APIRouter, kind: str, path: str, headers: list[str]) -> None:
         description=_MEANINGS[kind],
         tags=["Workday"],
         response_class=Response,
-        responses=responses(page_schema(_row_schema(kind, headers), {"updated_until": _UNTIL}), columns),
+        responses=responses(_row_schema(kind, headers), {"updated_until": _UNTIL}, columns),
     )
 
 
@@ -138,8 +153,8 @@ def _read(kind: str, since: str | None, filters: Filters, dsn: str) -> _Page:
         updated_since = None if since is None else read_instant(since)
     except ValueError as error:
         raise wrong_parameters([("updated_since", str(error))]) from None
-    bound_to = filters.binding(f"workday/{kind}/{since}")
-    after, whole_until = (None, 0) if filters.cursor is None else read_cursor(filters.cursor, bound_to, int, int)
+    cursors = cursors_of(dsn, filters.binding(f"workday/{kind}/{since}"))
+    after, whole_until = (None, 0) if filters.cursor is None else cursors.read(filters.cursor, int, int)
     try:
         mapping = current_mapping()
         bring_up_to_date(dsn, mapping)
@@ -148,8 +163,12 @@ def _read(kind: str, since: str | None, filters: Filters, dsn: str) -> _Page:
     except CallboardError as error:
         raise _not_ready(error) from None
     with one_moment(dsn) as cursor:
-        values: dict[str, Any] = {"feed": mapping.feed, "type": kind}
-        [(columns, last, until, forgotten, forgotten_at)] = cursor.execute(_STATE, values).fetchall()
+        values: dict[str, Any] = {
+            "feed": mapping.feed,
+            "type": kind,
+            "departments": None if filters.departments is None else list(filters.departments),
+        }
+        [(columns, last, forgotten, forgotten_at)] = cursor.execute(_STATE, values).fetchall()
         late = updated_since is not None and forgotten_at is not None and updated_since < forgotten_at
         if (after is not None and after < forgotten and whole_until < forgotten) or (after is None and late):
             raise gone("Records that were deleted since then are forgotten.")
@@ -159,15 +178,16 @@ def _read(kind: str, since: str | None, filters: Filters, dsn: str) -> _Page:
             "after": after,
             "whole_until": whole_until,
             "updated_since": updated_since,
-            "departments": None if filters.departments is None else list(filters.departments),
             "limit": filters.limit,
         }
         rows = cursor.execute(_PAGE, values, prepare=False).fetchall()
+        [(until,)] = cursor.execute(_UNTIL_WHEN, values, prepare=False).fetchall()
     ended = len(rows) < filters.limit
     place = (max(last, after), max(last, after)) if ended else (rows[-1][0], whole_until)
     headers = [header for header, _ in columns]
     write = _lines if filters.csv else _objects
-    return _Page([*headers, STATUS, UPDATED_AT], write(columns, rows), write_cursor(place, bound_to), until, ended)
+    content = write(columns, rows)
+    return _Page([*headers, STATUS, UPDATED_AT], content, cursors.write(place), until, ended, forgotten)
 
 
 def _lines(_: list[tuple[str, bool]], rows: list[tuple[Any, ...]]) -> bytes:
