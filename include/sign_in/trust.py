@@ -13,8 +13,9 @@ import time
 from include.database import transaction
 from include.errors import SourceNotReady
 from include.ledger.trust_store import Trusted, in_force
+from include.sign_in.settings import OidcProvider, SamlProvider
 
-__all__ = ["Trusted", "forget", "trusted"]
+__all__ = ["Trusted", "forget", "is_of", "trusted"]
 
 FRESH_SECONDS = 30.0
 
@@ -40,6 +41,15 @@ def trusted(dsn: str) -> dict[str, Trusted]:
                 raise
         _known[dsn] = time.monotonic(), known
         return dict(known)
+
+
+def is_of(provider: OidcProvider | SamlProvider, found: Trusted) -> bool:
+    """Whether what is trusted is of the provider as it is configured now, and not of one that had its name before."""
+    if found.protocol != provider.protocol:
+        return False
+    if isinstance(provider, OidcProvider):
+        return bool(found.document["metadata"].get("issuer") == provider.issuer)
+    return provider.entity_id in (None, found.document["idp"].get("entityId"))
 
 
 def forget() -> None:

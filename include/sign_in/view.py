@@ -19,7 +19,7 @@ from include.sign_in.accounts import account_of, ledger_dsn
 from include.sign_in.pages import TEMPLATES, answered, go, page, safe
 from include.sign_in.refusals import NOT_AVAILABLE, NOT_PROVED, UNKNOWN_PROVIDER, SignInRefused
 from include.sign_in.settings import OidcProvider, SamlProvider, SignIn
-from include.sign_in.trust import Trusted, forget, trusted
+from include.sign_in.trust import Trusted, forget, is_of, trusted
 
 if TYPE_CHECKING:
     from include.sign_in.identity import Identity
@@ -114,8 +114,10 @@ class SignInView(AuthView):  # type: ignore[misc]  # flask_appbuilder is not fol
             found = trusted(ledger_dsn()).get(provider.name)
         except (SourceNotReady, ConfigurationError):
             raise SignInRefused(NOT_AVAILABLE, "no_trust_store", provider=provider.name) from None
-        if found is None or found.protocol != provider.protocol:
+        if found is None:
             raise SignInRefused(NOT_AVAILABLE, "not_in_trust_store", provider=provider.name)
+        if not is_of(provider, found):
+            raise SignInRefused(NOT_AVAILABLE, "metadata", provider=provider.name)
         return found
 
     def _client(self, provider: OidcProvider) -> oidc.PinnedClient:

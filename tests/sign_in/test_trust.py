@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -12,10 +13,10 @@ from include.database import dispose_engines, transaction
 from include.errors import SourceNotReady
 from include.ledger.trust_store import VERSIONS_KEPT, accounts, canonical, fill_trust, signed_in
 from include.sign_in import trust
-from include.sign_in.trust import forget, trusted
+from include.sign_in.settings import OidcProvider, SamlProvider
+from include.sign_in.trust import Trusted, forget, is_of, trusted
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
     from tests.conftest import Database
@@ -54,6 +55,25 @@ def store(database: Database, tmp_path: Path) -> Store:
 
 def test_nothing_is_trusted_that_was_never_looked_at(store: Store) -> None:
     assert trusted(store.dsn) == {}
+
+
+def test_what_was_trusted_of_another_provider_of_the_same_name_is_not_this_ones() -> None:
+    now = datetime.now(UTC)
+    ping = Trusted("ping", "saml", 1, {"idp": {"entityId": "https://old.example.org"}}, now)
+    okta = Trusted("okta", "oidc", 1, {"metadata": {"issuer": "https://old.example.org"}}, now)
+    saml: dict[str, Any] = {"protocol": "saml", "name": "ping", "title": "P", "metadata_url": "https://e.org/m"}
+    oidc: dict[str, Any] = {
+        "protocol": "oidc",
+        "name": "okta",
+        "title": "O",
+        "client_id": "c",
+        "client_secret_env": "S",
+    }
+    assert is_of(SamlProvider(**saml), ping), "who pins no entity ID takes what the metadata say"
+    for place, right in (("https://old.example.org", True), ("https://new.example.org", False)):
+        assert is_of(SamlProvider(**saml, entity_id=place), ping) is right
+        assert is_of(OidcProvider(**oidc, issuer=place), okta) is right
+    assert not is_of(OidcProvider(**oidc, issuer="https://old.example.org"), ping)
 
 
 def test_the_newest_version_is_in_force(store: Store) -> None:
