@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +14,7 @@ from include.mappings.sign_in import OidcProvider, SamlProvider, SignIn
 from include.mappings.sign_in_file import Lists
 from include.sources.discovery import read_published
 from tests.support.published import (
+    NOW,
     SHA1_CERTIFICATE,
     certificate,
     der,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ISSUER = "https://okta.example.org"
-NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
 NO_KEY = "its key set has no key to verify signatures by"
 WEAK_KEY = f"{NO_KEY}; 1 are too weak (RSA below 2048 bits) or broken"

@@ -57,6 +57,10 @@ def elliptic_jwk(**more: Any) -> dict[str, Any]:
     return {**import_key(pem, "EC").as_dict(private=False), "kid": "ec", "use": "sig"} | more
 
 
+#: Since when certificates count their days: whoever judges them at a moment of its own takes this one.
+NOW = datetime.now(UTC)
+
+
 def certificate(
     name: str = "idp",
     *,
@@ -65,7 +69,7 @@ def certificate(
     algorithm: hashes.HashAlgorithm | None = None,
 ) -> str:
     """A self-signed certificate in PEM."""
-    key, now = private_key(name, bits), datetime.now(UTC)
+    key, now = private_key(name, bits), NOW
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     made = (
         x509.CertificateBuilder()
