@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from include.errors import ConfigurationError, StateDamaged
 from include.integration import OurTables
-from include.ledger import approvals, deliveries
+from include.ledger import approvals, deliveries, fence
 from include.ledger.records import NewDelivery
 from include.plan.diff import DeltaCounts, diff
 from include.plan.guards import Effect, count_lost
@@ -64,7 +64,7 @@ class TableWay(OneTry):
             done = deliveries.committed_under(connection, self.claim)
         if left is not None:  # only what was held: a fill is whole or has not been
             self.guarding.release(self.order, left)
-        outcome = self._fill() if done is None else Outcome(Sent(seq=done.seq, adds=done.adds, updates=done.updates))
+        outcome = self._fill() if done is None else Outcome(_sent(done))
         check = self._destination.check
         if check is not None:
             check(self.services.connections(self.mapping.destination.connection), self._snapshot)
@@ -87,6 +87,7 @@ class TableWay(OneTry):
             head != self.decided.snapshot and (head is not None or self.decided.records)
         )
         with self.services.ledger("fill") as connection:
+            fence.hold(connection, self.claim)  # also where nothing changes: a newer run may have filled them meanwhile
             prepared = None
             if changed:
                 prepared = deliveries.prepare(connection, self.claim, self._new(planned, judged))
@@ -96,9 +97,7 @@ class TableWay(OneTry):
             if prepared is not None:
                 deliveries.note(connection, self.claim, "filled", prepared.delivery_id, f"{rows} rows")
                 deliveries.commit(connection, self.claim, prepared)
-        if prepared is None:
-            return Outcome(None, judged)
-        return Outcome(Sent(seq=prepared.seq, adds=prepared.adds, updates=prepared.updates), judged)
+        return Outcome(_sent(prepared) if prepared is not None else None, judged)
 
     def _advanced(
         self, connection: Connection, delivery: Delivery, source: DeliveryState, target: DeliveryState
@@ -161,6 +160,10 @@ class TableWay(OneTry):
                 next_step="report this: its declaration",
             )
         return destination
+
+
+def _sent(delivery: Delivery) -> Sent:
+    return Sent(seq=delivery.seq, adds=delivery.adds, updates=delivery.updates, deletes=delivery.deletes)
 
 
 def _unanswered(decided: Decided, services: Services) -> dict[str, str]:

@@ -20,7 +20,7 @@ from include.ledger.tallies import fill_tallies
 from include.run.deliver import deliver
 from include.run.explain import explain_slot
 from include.run.order import Order
-from tests.support.world import decide, effects_of, in_child, integration, kill_at
+from tests.support.world import OVERTAKEN, Paused, decide, effects_of, in_child, integration, kill_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,6 +159,29 @@ def test_killed_at_every_effect_readers_see_all_of_one_run(tallied: World, tmp_p
             run(tallied)
             assert left in (before, served(tallied)), f"at {moment} {effects[number - 1]}"
             assert totals(tallied) == stored(tallied)
+
+
+def test_a_run_that_was_overtaken_does_not_put_the_former_tallies_back(tallied: World, tmp_path: Path) -> None:
+    run(tallied)
+    effects = effects_of(lambda: run(tallied), tmp_path / "effects.json")
+    slow = Paused(effects.index("ledger.fill") + 1, lambda: run(tallied))  # it has seen that nothing changes
+    with tallied.store() as store:
+        store.execute("UPDATE schedules SET work_units = 7")
+    run(tallied)
+    filled = served(tallied)
+    assert slow.wake() == OVERTAKEN
+    assert served(tallied) == filled
+    assert totals(tallied) == stored(tallied)
+
+
+def test_what_was_taken_away_is_counted(tallied: World) -> None:
+    run(tallied)
+    with tallied.store() as store:
+        [gone] = store.execute(
+            "WITH gone AS (DELETE FROM schedules WHERE assignment_id = 'surg-off' RETURNING is_pending, emp_id)"
+            " SELECT count(*) FROM gone JOIN personnel USING (emp_id) WHERE NOT is_pending AND NOT is_placeholder"
+        ).fetchone()
+    assert run(tallied).sent.deletes == gone > 0
 
 
 def test_most_of_it_gone_is_held_and_what_was_stays(tallied: World) -> None:
