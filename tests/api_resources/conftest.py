@@ -10,9 +10,11 @@ import psycopg
 import pytest
 
 from include.api.access import Caller
+from include.settings import PROJECT_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from fastapi import FastAPI
     from starlette.testclient import TestClient
@@ -120,3 +122,23 @@ def api(database: Database, monkeypatch: pytest.MonkeyPatch) -> Api:
     """The app on the small store, at noon of 5 March 2026."""
     monkeypatch.setenv("CALLBOARD_NOW", "2026-03-05T12:00:00-05:00")
     return api_of(database)
+
+
+def add_many_slots(database: Database) -> None:
+    """Add 60,000 published slots, half of them in each department, and have the planner know. No change is logged."""
+    with psycopg.connect(database.admin_dsn, autocommit=True) as server:
+        server.execute("SET search_path = schedule")
+        server.execute("SET session_replication_role = replica")
+        server.execute(
+            "INSERT INTO schedules (slot_id, period_id, assignment_id, department_id, slot_date, start_local,"
+            " stop_local, start_utc, stop_utc) SELECT 'S' || g, d || '-now', d || '-call', d, '2026-03-10',"
+            " '2026-03-10', '2026-03-10', '2026-03-10Z', '2026-03-10Z' FROM generate_series(1, 60000) AS g,"
+            " LATERAL (SELECT (ARRAY['card', 'surg'])[1 + g % 2] AS d) AS of"
+        )
+        server.execute("ANALYZE")
+
+
+def write_workday_mapping(folder: Path) -> None:
+    """Put a mapping of Workday, and its tables, into a folder of mappings."""
+    for name in ("workday.yaml", "workday.csv", "workday.positions.csv"):
+        (folder / name).write_bytes((PROJECT_ROOT / "tests/golden/workday/blocks" / name).read_bytes())

@@ -16,6 +16,7 @@ from include.api.resources.filters import Filters
 from include.api.resources.schedules import SCHEDULES
 from include.schedule.retention import forget_changes
 from include.sources.moment import one_moment
+from tests.api_resources.conftest import add_many_slots
 from tests.api_resources.test_pages import fill_tallies
 
 if TYPE_CHECKING:
@@ -244,16 +245,7 @@ def test_a_mark_of_a_clock_a_little_ahead_is_good_and_misses_nothing(api: Api, m
 @pytest.mark.parametrize("instant", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z"])
 def test_of_a_very_old_instant_every_page_walks_an_index(api: Api, instant: str) -> None:
     """Of many slots: the plan of a page in the midst of what the clock has published since; and where there is none."""
-    with psycopg.connect(api.database.admin_dsn, autocommit=True) as server:
-        server.execute("SET search_path = schedule")
-        server.execute("SET session_replication_role = replica")
-        server.execute(
-            "INSERT INTO schedules (slot_id, period_id, assignment_id, department_id, slot_date, start_local,"
-            " stop_local, start_utc, stop_utc) SELECT 'S' || g, d || '-now', d || '-call', d, '2026-03-10',"
-            " '2026-03-10', '2026-03-10', '2026-03-10Z', '2026-03-10Z' FROM generate_series(1, 60000) AS g,"
-            " LATERAL (SELECT (ARRAY['card', 'surg'])[1 + g % 2] AS d) AS of"
-        )
-        server.execute("ANALYZE")
+    add_many_slots(api.database)
     plan = plan_of_changes(api, Filters(None, modified_since=datetime.now(UTC).isoformat(), limit=1000))
     assert len(re.findall(r"on schedules r\b.*\(never executed\)", plan)) == 1, plan
     page = api.page("schedules", modified_since=instant, limit=1000)

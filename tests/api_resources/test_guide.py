@@ -15,7 +15,7 @@ import pytest
 
 from include.api.resources.filters import MAX_DAYS, MAX_LIMIT
 from include.settings import PROJECT_ROOT
-from tests.api_resources.conftest import api_of
+from tests.api_resources.conftest import api_of, write_workday_mapping
 from tests.api_resources.test_pages import fill_tallies
 from tests.support.api_clients import Credentials, build_app, new_client, serving
 
@@ -57,8 +57,7 @@ class Served:
 def filled(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """The small store with some slots and tallies, at a fixed day, and a mapping of Workday."""
     folder = tmp_path_factory.mktemp("mappings")
-    for name in ("workday.yaml", "workday.csv", "workday.positions.csv"):
-        (folder / name).write_bytes((PROJECT_ROOT / "tests/golden/workday/blocks" / name).read_bytes())
+    write_workday_mapping(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CALLBOARD_NOW", "2026-03-05T12:00:00-05:00")
         patch.setenv("CALLBOARD_MAPPINGS", str(folder))

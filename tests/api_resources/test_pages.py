@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.api.resources import pages
+from tests.api_resources.conftest import add_many_slots
 
 if TYPE_CHECKING:
     from tests.api_resources.conftest import Api
@@ -235,22 +236,12 @@ def test_tallies_say_as_of_when_they_are_and_are_never_mixed(api: Api, form: str
 
 def test_a_page_walks_an_index_and_sorts_nothing(api: Api) -> None:
     """Of many slots: the plan, since times are told by no test that others run beside."""
-    import psycopg
 
     from include.api.resources.filters import Filters
     from include.api.resources.schedules import SCHEDULES
     from include.sources.moment import one_moment
 
-    with psycopg.connect(api.database.admin_dsn, autocommit=True) as server:
-        server.execute("SET search_path = schedule")
-        server.execute("SET session_replication_role = replica")
-        server.execute(
-            "INSERT INTO schedules (slot_id, period_id, assignment_id, department_id, slot_date, start_local,"
-            " stop_local, start_utc, stop_utc) SELECT 'S' || g, d || '-now', d || '-call', d, '2026-03-10',"
-            " '2026-03-10', '2026-03-10', '2026-03-10Z', '2026-03-10Z' FROM generate_series(1, 60000) AS g,"
-            " LATERAL (SELECT (ARRAY['card', 'surg'])[1 + g % 2] AS d) AS of"
-        )
-        server.execute("ANALYZE")
+    add_many_slots(api.database)
     for filters, index in (
         (Filters(None), "schedules_pkey"),
         (Filters(("card",)), "schedules_department_id"),

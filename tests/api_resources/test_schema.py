@@ -19,8 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from include.api.resources.routes import RESOURCES
-from include.settings import PROJECT_ROOT
-from tests.api_resources.conftest import api_of
+from tests.api_resources.conftest import api_of, write_workday_mapping
 from tests.api_resources.test_pages import fill_tallies
 
 if TYPE_CHECKING:
@@ -45,8 +44,7 @@ CHECKS = [
 def api(module_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """A store with a row of everything."""
     folder: Path = tmp_path_factory.mktemp("mappings")
-    for name in ("workday.yaml", "workday.csv", "workday.positions.csv"):
-        (folder / name).write_bytes((PROJECT_ROOT / "tests/golden/workday/blocks" / name).read_bytes())
+    write_workday_mapping(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CALLBOARD_NOW", "2026-03-05T12:00:00-05:00")
         patch.setenv("CALLBOARD_MAPPINGS", str(folder))
