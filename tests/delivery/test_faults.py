@@ -20,29 +20,35 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from include.effects import observed_by
 from include.errors import CallboardError, DeliveryRefused, DeliveryUncertain, DestinationUnavailable
 from include.ledger import deliveries
 from include.run.deliver import deliver
 from include.run.services import Services
 from tests.support import small_hospital as hospital
 from tests.support.figures import Figures, counting
-from tests.support.kills import edit, judge
+from tests.support.kills import edit, judge, something_to_deliver
 from tests.support.receiver import KronosReceiver
 from tests.support.sftp_servers import SSHD, SftpServer, openssh
+from tests.support.tcp_proxy import Break, TcpProxy, proxied
 from tests.support.world import KRONOS, World, build_world, integration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from include.effects import Moment
     from include.run.handed import Decided
 
-#: Runs that fail, or may fail, for each of the six worlds. CALLBOARD_FAULT_EXAMPLES for more.
+#: Runs that fail, or may fail, in each world. CALLBOARD_FAULT_EXAMPLES and CALLBOARD_FAULT_SEEDS for more.
 EXAMPLES = int(os.environ.get("CALLBOARD_FAULT_EXAMPLES", "25"))
-WORLDS = [(publish, seed) for publish in ("rename", "posix_rename", "done_marker") for seed in range(2)]
+SEEDS = range(int(os.environ.get("CALLBOARD_FAULT_SEEDS", "1")))
+WORLDS = [(publish, seed) for publish in ("rename", "posix_rename", "done_marker") for seed in SEEDS]
 #: Which request is disturbed, and how many of its kind a delivery sends: any of them may be hit.
 REQUESTS = {"rename": 1, "CLOSE": 2, "STAT": 4, "WRITE": 1, "OPEN": 2, "READ": 2, "REMOVE": 1, "AUTH": 1}
 PATIENCE_S = 0.4
+#: In case something that must happen never does: far above anything here.
+BOUND_S = 60.0
 TOO_LATE = {"delay_s": 2 * PATIENCE_S}
 #: What happens to it: lost before or after it was done, refused, only slow, or done when nobody waits for it any more.
 DISTURBANCES: tuple[dict[str, Any], ...] = (
@@ -60,7 +66,7 @@ VISIBLE = {"rename": "^RENAME ", "posix_rename": "^POSIX_RENAME ", "done_marker"
 #: One fault for each kind of error, and for each way to come to it.
 DIRECTED: tuple[tuple[type[CallboardError], dict[str, Any]], ...] = (
     (DestinationUnavailable, {"match": "^WRITE ", "status": "drop"}),
-    (DestinationUnavailable, {"match": "^STAT ", **TOO_LATE}),
+    (DestinationUnavailable, {"match": "^STAT ", "delay_s": 10 * PATIENCE_S}),
     (DeliveryUncertain, {"match": "visible", "drop_after_commit": True}),
     (DeliveryRefused, {"match": "^WRITE ", "status": "no_space"}),
     (DeliveryRefused, {"match": "^OPEN ", "status": "permission_denied"}),
@@ -160,9 +166,7 @@ def test_a_server_that_fails_at_random_loses_and_doubles_nothing(
 def test_every_kind_of_error_ends_well(world: World, partner_server: SftpServer, publish: str) -> None:
     trials = Trials(world, random.Random(publish), publish)
     for error, fault in DIRECTED:
-        with world.store() as store:  # whatever else is edited: there is something to deliver
-            store.execute("UPDATE schedules SET stop_local = stop_local + interval '1 min' WHERE emp_id IS NOT NULL")
-            store.commit()
+        something_to_deliver(world, trials.dice)
         directed = {**fault, "match": VISIBLE[publish] if fault["match"] == "visible" else fault["match"]}
         trials.ended.clear()
         trials.trial(disturbed_by(partner_server, world, [directed]), directed)
@@ -170,13 +174,13 @@ def test_every_kind_of_error_ends_well(world: World, partner_server: SftpServer,
 
 
 def disturbed_by(server: SftpServer, world: World, faults: list[dict[str, Any]]) -> Callable[[Decided], None]:
-    """A delivery while the server misbehaves."""
-    hurried = impatient(world.services)
+    """A delivery while the server misbehaves; where that is more than slowness, any machine is waited for."""
+    services = impatient(world.services) if any("delay_s" in fault for fault in faults) else world.services
 
     def disturbed(decided: Decided) -> None:
         server.set_faults(*faults)
         try:
-            deliver(integration(KRONOS), decided, hurried)
+            deliver(integration(KRONOS), decided, services)
         finally:
             server.set_faults()
 
@@ -184,12 +188,14 @@ def disturbed_by(server: SftpServer, world: World, faults: list[dict[str, Any]])
 
 
 @pytest.fixture
-def openssh_world(database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[World, SftpServer]]:
+def openssh_world(
+    database: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[World, SessionKiller]]:
     monkeypatch.setenv("CALLBOARD_NOW", hospital.NOW)
     folder = tmp_path / "world"
     folder.mkdir()
-    with openssh(tmp_path / "partner", extra_config=no_penalties()) as server:
-        yield build_world(database, server, folder), server
+    with openssh(tmp_path / "partner", extra_config=no_penalties()) as server, proxied(server.port) as proxy:
+        yield build_world(database, replace(server, port=proxy.port), folder), SessionKiller(server, proxy)
 
 
 def no_penalties() -> str:
@@ -200,47 +206,110 @@ def no_penalties() -> str:
     return "PerSourcePenalties no" if asked.returncode == 0 else ""
 
 
+def sessions_of(server: SftpServer) -> list[psutil.Process]:
+    """The processes that serve a connection now."""
+    return psutil.Process(server.pid).children(recursive=True)
+
+
 def kill_sessions(server: SftpServer) -> int:
-    """SIGKILL every process that serves a connection; how many there were."""
-    sessions = psutil.Process(server.pid).children(recursive=True)
-    for session in sessions:
+    """SIGKILL every process that serves a connection, as soon as there is one; how many died of it."""
+    await_that(lambda: sessions_of(server))
+    stopped: list[psutil.Process] = []
+    while more := [each for each in sessions_of(server) if each not in stopped]:  # what stands still begets no other
+        stopped += more
+        for session in more:
+            with suppress(psutil.NoSuchProcess):
+                session.send_signal(signal.SIGSTOP)
+    for session in stopped:
         with suppress(psutil.NoSuchProcess):
             session.send_signal(signal.SIGKILL)
-    return len(sessions)
+    await_that(lambda: all(map(is_dead, stopped)))
+    return len(stopped)
+
+
+def is_dead(process: psutil.Process) -> bool:
+    """Whether it has ended, though nobody may have asked yet how."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+def await_that(condition: Callable[[], object]) -> None:
+    """Look until it holds; the bound is only there lest a broken test lasts for ever."""
+    deadline = time.monotonic() + BOUND_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@dataclass
+class SessionKiller:
+    """Deliveries through ``proxy``, each of which loses its session at a chosen point of its progress.
+
+    From the chosen byte on the server hears and does what it is asked, and its answers are lost; then its processes
+    are killed. So the delivery cannot outrun the blow, however slow the machine is, and what the server still did of
+    the last request is left to chance. Where a delivery has fewer bytes, the answer to its rename is lost.
+    """
+
+    server: SftpServer
+    proxy: TcpProxy
+    killed: list[int] = field(default_factory=list)
+    """How many processes each blow has killed."""
+    at_the_rename: int = 0
+
+    def deliver(self, decided: Decided, services: Services, byte: int | None) -> None:
+        """Deliver, and be struck when so many bytes were sent, or at the rename; raises what the delivery raises."""
+        await_that(lambda: not sessions_of(self.server))  # else the end of the delivery before is taken for this one
+        self.proxy.plan = Break(up=byte, how="drop_replies")
+
+        def observer(name: str, moment: Moment) -> None:
+            if (name, moment) == ("sftp.rename", "before") and not self.proxy.struck.is_set():
+                self.at_the_rename += 1
+                self.proxy.strike("drop_replies")
+
+        self.proxy.struck.clear()
+        blow = threading.Thread(target=self._strike)
+        blow.start()
+        try:
+            with observed_by(observer):
+                deliver(integration(KRONOS), decided, services)
+        finally:
+            self.proxy.plan = Break()
+            blow.join()
+
+    def _strike(self) -> None:
+        if self.proxy.struck.wait(BOUND_S):
+            self.killed.append(kill_sessions(self.server))
+            self.proxy.strike("close")  # as the system does for a process that died; a proxy may miss it
 
 
 @pytest.mark.skipif(SSHD is None, reason="needs sshd: install the system package openssh-server")
-def test_sshd_killed_at_random_moments_loses_and_doubles_nothing(openssh_world: tuple[World, SftpServer]) -> None:
-    world, server = openssh_world
+def test_sshd_killed_at_random_points_loses_and_doubles_nothing(openssh_world: tuple[World, SessionKiller]) -> None:
+    world, killer = openssh_world
     trials = Trials(world, random.Random(11))
-    took = 0.0
+    reach = 0
 
-    def timed(decided: Decided) -> None:
-        nonlocal took
-        began = time.monotonic()
-        deliver(integration(KRONOS), decided, world.services)
-        took = max(took, time.monotonic() - began)
+    def measured(decided: Decided) -> None:
+        nonlocal reach
 
-    for number in range(3):
-        trials.trial(timed, number)
-    killed = 0
+        def observer(name: str, moment: Moment) -> None:
+            nonlocal reach
+            if (name, moment) == ("sftp.rename", "before"):
+                reach = killer.proxy.passed["up"]
 
-    def struck(decided: Decided) -> None:
-        nonlocal killed
-
-        def strike() -> None:
-            nonlocal killed
-            killed += kill_sessions(server) > 0
-
-        blow = threading.Timer(trials.dice.uniform(0, took), strike)
-        blow.start()
-        try:
+        with observed_by(observer):
             deliver(integration(KRONOS), decided, world.services)
-        finally:
-            blow.join()
 
-    with counting("sshd killed at random moments") as trials.figures:
-        for number in range(EXAMPLES * 2):
-            trials.trial(struck, number)
-    assert killed > EXAMPLES // 4
-    assert trials.ended["DestinationUnavailable"] + trials.ended["DeliveryUncertain"] > EXAMPLES // 4
+    something_to_deliver(world, trials.dice)
+    trials.trial(measured, "measured")
+    trials.ended.clear()
+    with counting("sshd killed at random points of a delivery") as trials.figures:
+        for number in range(EXAMPLES):
+            something_to_deliver(world, trials.dice)
+            byte = trials.dice.randrange(1, reach) if number % 5 else None  # else at the rename
+            trials.trial(lambda decided, byte=byte: killer.deliver(decided, world.services, byte), (number, byte))
+    assert len(killer.killed) == EXAMPLES
+    assert all(killer.killed)
+    assert trials.ended["none"] == 0
+    assert killer.at_the_rename >= EXAMPLES // 5

@@ -27,7 +27,6 @@ import httpx
 import psycopg
 import pytest
 
-from include.artifacts.store import ArtifactStore
 from include.cli.installation import local_services
 from include.database import dispose_engines
 from include.integration import Changes, Rows
@@ -36,7 +35,6 @@ from include.run.explain import explain_slot
 from include.settings import PROJECT_ROOT
 from tests.support.declarations import declared_for, files_of_a_delivery, fills_tables, pushes
 from tests.support.exchange import exported
-from tests.support.receiver import KronosReceiver
 from tests.support.whole_platform import START_SECONDS, WholePlatform, environment, make_run_command, wait_until
 
 if TYPE_CHECKING:
@@ -197,7 +195,7 @@ def test_every_slot_is_accounted_for_and_the_file_holds_those_that_explain_calls
     row = platform.summary()[feed]
     with psycopg.connect(platform.access["schedule_dsn"]) as store:
         extracted = {slot for (slot,) in store.execute(due, {"now": NOW})}
-    decided = decisions(platform, feed, row["run_id"])
+    decided = platform.decisions(feed, row["run_id"])
     assert set(decided) == extracted
     outcomes = Counter(outcome for outcome, _ in decided.values())
     assert outcomes == {"included": row["delivered"], "excluded": row["excluded"], "rejected": row["rejected"]}
@@ -228,7 +226,7 @@ def test_explain_tells_of_a_persons_day_and_required_that_were_not_read(platform
     assert len(answers) >= count
     assert all(answer.keys() >= EXPLAINED for answer in answers)
     [run_id] = {answer["run_id"] for answer in answers}
-    decided = decisions(platform, ON_CALL, run_id)
+    decided = platform.decisions(ON_CALL, run_id)
     for answer in answers:
         outcome, reason = decided[answer["slot_id"]]
         assert (answer["outcome"], answer["reason"]) == ("delivered" if outcome == "included" else outcome, reason)
@@ -284,7 +282,7 @@ def test_a_partner_of_records_holds_what_was_decided_and_nothing_else(platform, 
     assert {"key", "person", "target", "start", "end"} <= set(held[0])
     assert all(entry["start"].endswith(("+00:00", "Z")) and entry["start"] < entry["end"] for entry in held)
     known = platform.sql("ledger_dsn", "SELECT slot_id, remote_id FROM row_ack WHERE stream = %s", feed)
-    decided = decisions(platform, feed, platform.summary()[feed]["run_id"])
+    decided = platform.decisions(feed, platform.summary()[feed]["run_id"])
     assert {slot for slot, _ in known} == {slot for slot, (outcome, _) in decided.items() if outcome == "included"}
     assert len(held) == len(known) >= platform.summary()[feed]["delivered"] > 0
     assert feed != "outlook" or len(held) <= 2000
@@ -381,7 +379,7 @@ def test_support_staff_has_a_mail_about_each_thing_that_must_be_mended(platform)
         listed = [attachment.get_content().splitlines() for attachment in mail.iter_attachments()]
         if feed != BROKEN:
             [[_, *lines]] = listed
-            decided = decisions(platform, feed, platform.summary()[feed]["run_id"])
+            decided = platform.decisions(feed, platform.summary()[feed]["run_id"])
             assert {decided[line.split(",")[0]][0] for line in lines} == {"rejected"}
             assert f"{len(lines)} slot" in str(mail["Subject"])
     held = platform.control("/_state", of="mail")
@@ -452,8 +450,8 @@ def test_an_edit_by_plain_sql_shows_in_the_next_file(platform):
 
 
 def test_a_corrected_kronos_id_that_is_imported_leaves_nothing_under_the_old_one(platform, tmp_path):
-    old = Counter(person for person, _ in partner_holds(platform)).most_common(1)[0][0]
-    slots = {slot for person, slot in partner_holds(platform) if person == old}
+    old = Counter(person for person, _ in platform.kronos_holds()).most_common(1)[0][0]
+    slots = {slot for person, slot in platform.kronos_holds() if person == old}
     new = "99999971"
     files = exported(platform.access["schedule_dsn"], tmp_path / "files")
     for file in files.iterdir():
@@ -473,10 +471,10 @@ def test_a_corrected_kronos_id_that_is_imported_leaves_nothing_under_the_old_one
 
     code, row = platform.callboard("run", KRONOS)
     assert (code, row["state"]) == (0, "delivered")
-    held = partner_holds(platform)
+    held = platform.kronos_holds()
     assert {slot for person, slot in held if person == new} == slots
     assert old not in {person for person, _ in held}
-    assert held == should_hold(platform, row["run_id"])
+    assert held == platform.kronos_should_hold(row["run_id"])
 
     (files / "personnel.csv").write_text("emp_id,display_name,personnel_type,nonsense\n1,A,MD,x\n", "utf-8")
     code, error = platform.callboard("import", str(files))
@@ -503,7 +501,7 @@ def test_deliveries_and_resend_are_the_same_bytes_twice(platform):
 
 
 def test_rebaseline_sends_everything_again_under_a_new_name(platform):
-    held, files = partner_holds(platform), platform.delivered_files(FOLDERS[KRONOS])
+    held, files = platform.kronos_holds(), platform.delivered_files(FOLDERS[KRONOS])
     code, row = platform.callboard("rebaseline", KRONOS)
     assert (code, row["state"]) == (0, "delivered")
     [new] = set(platform.delivered_files(FOLDERS[KRONOS])) - set(files)
@@ -511,7 +509,7 @@ def test_rebaseline_sends_everything_again_under_a_new_name(platform):
     assert {(line["Employee ID"], line["SourceSlotID"]) for line in rows_of(new)} == set(held)
     for file in files:  # from here on this is all that the partner starts from
         file.unlink()
-    assert partner_holds(platform) == held == should_hold(platform, row["run_id"])
+    assert platform.kronos_holds() == held == platform.kronos_should_hold(row["run_id"])
 
 
 def test_two_fifths_of_the_slots_gone_are_held_until_they_are_back(platform):
@@ -763,7 +761,7 @@ def test_a_change_by_plain_sql_is_in_the_file_within_seconds_and_nobody_touches_
 
 def test_killed_in_the_middle_of_a_delivery_it_carries_on(platform):
     """Every process dies while a file of changes is half at the partner's; a new start brings it to its end."""
-    held = partner_holds(platform)
+    held = platform.kronos_holds()
     names = {file.name for file in platform.delivered_files(FOLDERS[KRONOS])}
     (_, moved), (_, gone), (_, later), *_ = sorted(held)
     [(colleague,)] = platform.sql(
@@ -790,10 +788,10 @@ def test_killed_in_the_middle_of_a_delivery_it_carries_on(platform):
     [new] = [file for file in platform.delivered_files(FOLDERS[KRONOS]) if file.name not in names]
     # Once, whole, acknowledged, and nothing half beside it.
     assert last_delivery(platform) == ("COMMITTED", new.name, hashlib.sha256(new.read_bytes()).hexdigest())
-    assert partner_holds(platform) == should_hold(platform, row["run_id"]) != held
+    assert platform.kronos_holds() == platform.kronos_should_hold(row["run_id"]) != held
     assert [row["state"] for row in platform.summary().values()].count("failed") == 1
     people = platform.sql("schedule_dsn", "SELECT custom2 FROM personnel WHERE emp_id = %s", colleague)
-    assert (people[0][0], moved) in partner_holds(platform)
+    assert (people[0][0], moved) in platform.kronos_holds()
 
 
 def test_a_stop_lets_the_running_task_finish_and_leaves_no_process(platform):
@@ -861,41 +859,6 @@ def state_of(platform: WholePlatform, run: str) -> str:
     return str(platform.airflow("GET", run)["state"])
 
 
-def decisions(platform: WholePlatform, feed: str, run_id: str) -> dict[str, tuple[str, str | None]]:
-    """What a run decided: slot → (included, excluded or rejected; why)."""
-    import pyarrow.parquet as pq
-
-    question = "SELECT decisions FROM run WHERE feed = %s AND run_id = %s"
-    [(sha256,)] = platform.sql("ledger_dsn", question, feed, run_id)
-    table = pq.read_table(ArtifactStore(platform.var / "artifacts").path(sha256)).to_pylist()
-    assert len(table) == len({row["slot_id"] for row in table})
-    return {row["slot_id"]: (row["outcome"], row["reason"]) for row in table}
-
-
-def partner_holds(platform: WholePlatform) -> dict[tuple[str, str], tuple[str, ...]]:
-    """What Kronos holds after every file it got, in order: (person number, slot) → start and end on the wall."""
-    inbox = platform.var.parent / "kronos"
-    shutil.copytree(platform.var / "sftp" / FOLDERS[KRONOS], inbox)
-    receiver = KronosReceiver(inbox)
-    receiver.collect()
-    shutil.rmtree(inbox)
-    assert receiver.faults == (0, 0, 0)
-    return {key: shift[:4] for key, shift in receiver.held.items()}
-
-
-def should_hold(platform: WholePlatform, run_id: str) -> dict[tuple[str, str], tuple[str, ...]]:
-    """The same, from the store: the slots that a run included, as plain SQL finds them now."""
-    included = [slot for slot, (outcome, _) in decisions(platform, KRONOS, run_id).items() if outcome == "included"]
-    found = platform.sql(
-        "schedule_dsn",
-        "SELECT custom2, slot_id, to_char(start_local, 'YYYY-MM-DD'), to_char(start_local, 'HH24:MI'),"
-        " to_char(stop_local, 'YYYY-MM-DD'), to_char(stop_local, 'HH24:MI')"
-        " FROM schedules JOIN personnel USING (emp_id) WHERE slot_id = ANY(%s)",
-        included,
-    )
-    return {(person, slot): tuple(times) for person, slot, *times in found}
-
-
 def texts(platform: WholePlatform) -> dict[str, str]:
     """Everything that Airflow and the processes wrote: logs, and each row of Airflow's database, by where it stands."""
     files = [*(platform.var / "logs").rglob("*"), *(platform.var / "airflow" / "logs").rglob("*")]
@@ -916,7 +879,7 @@ def hits(told: dict[str, str], secrets: list[str]) -> set[tuple[str, str]]:
 
 def canaries(platform: WholePlatform) -> list[str]:
     """Names, notes and phones of people whose slots were delivered, as they would look within any quoting."""
-    delivered = [slot for _, slot in partner_holds(platform)]
+    delivered = [slot for _, slot in platform.kronos_holds()]
     delivered += [line["SourceSlotID"] for line in rows_of(platform.delivered_files(FOLDERS[ON_CALL])[0])]
     found: set[str] = set()
     for column in ("display_name", "note", "cell_phone", "pager", "phone"):

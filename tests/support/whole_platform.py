@@ -20,14 +20,13 @@ from email.policy import default as email_policy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import httpx
-import psycopg
-
+from include.artifacts.store import ArtifactStore
 from include.settings import PROJECT_ROOT
 from tests.conftest import free_port
+from tests.support.asked import Asked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from email.message import EmailMessage
 
 READY = "Running. Ctrl-C"
@@ -66,7 +65,7 @@ def make_run_command(port: int, *, once: bool = False) -> list[str]:
 
 
 @dataclass
-class WholePlatform:
+class WholePlatform(Asked):
     """One state directory, and the process that runs a platform on it at the moment."""
 
     var: Path
@@ -172,31 +171,16 @@ class WholePlatform:
         found: dict[str, Any] = json.loads((self.var / "access.json").read_bytes())
         return found
 
+    @property
+    def artifacts(self) -> ArtifactStore:
+        return ArtifactStore(self.var / "artifacts")
+
+    @property
+    def served(self) -> Path:
+        return self.var / "sftp"
+
     def summary(self) -> dict[str, dict[str, Any]]:
         return {row["feed"]: row for row in json.loads((self.var / "summary.json").read_bytes())}
-
-    def sql(self, dsn: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Plain SQL through an address of access.json (``schedule_dsn``, ``ledger_dsn``), or any other."""
-        with psycopg.connect(self.access.get(dsn) or dsn) as connection:
-            cursor = connection.execute(statement, values or None)
-            return cursor.fetchall() if cursor.description else []
-
-    def airflow(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
-        """Ask Airflow's REST API as its user."""
-        account = self.access["airflow"]
-        with httpx.Client(base_url=account["url"], timeout=30, trust_env=False) as client:
-            signed_in = client.post("/auth/token", json={"username": account["user"], "password": account["password"]})
-            token = signed_in.raise_for_status().json()["access_token"]
-            headers = {"Authorization": f"Bearer {token}"}
-            answer = client.request(method, f"/api/v2{path}", headers=headers, **arguments)
-            found: dict[str, Any] = answer.raise_for_status().json()
-            return found
-
-    def control(self, path: str, faults: Iterable[dict[str, Any]] | None = None, *, of: str = "sftp") -> Any:
-        """Ask the control side of a server of the sandbox, or set its faults."""
-        url = self.access["sandbox"][of]["control"] + path
-        answer = httpx.get(url, trust_env=False) if faults is None else httpx.post(url, json=faults, trust_env=False)
-        return answer.raise_for_status().json()
 
     def mails(self, **headers: str) -> list[EmailMessage]:
         """The mails that left so far and say this of themselves (``feed=``, ``state=``, ...), the oldest first."""
