@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("dags", "include.cli"),
-    ("include.platform",),
+    ("include.platform", "include.hosting"),
     ("include.api", "include.sign_in"),
     ("include.pipeline", "include.housekeeping"),
     ("include.run",),
