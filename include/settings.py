@@ -26,6 +26,8 @@ class Settings:
     clients, and empty elsewhere. ``mappings`` is the folder whose YAML files make feeds (``CALLBOARD_MAPPINGS``,
     default the demo hospital's). ``time_zone`` is the IANA zone of feeds that name none, for
     their clock schedule and for "today" where no department decides it (``CALLBOARD_TIME_ZONE``, default UTC).
+    ``artifacts_url`` is the object storage that several machines share (``CALLBOARD_ARTIFACTS``; empty: the disk), of
+    which each keeps copies for ``artifacts_cache_hours`` after their last use (``CALLBOARD_ARTIFACTS_CACHE_HOURS``).
     """
 
     var: Path
@@ -34,10 +36,12 @@ class Settings:
     ledger_dsn: str
     time_zone: str
     api_dsn: str = ""
+    artifacts_url: str = ""
+    artifacts_cache_hours: float = 24.0
 
     @property
     def artifacts(self) -> Path:
-        """Content-addressed storage: extracts, snapshots, payloads, frozen mappings."""
+        """Content-addressed storage on this machine: extracts, snapshots, payloads, frozen mappings."""
         return self.var / "artifacts"
 
     @property
@@ -83,15 +87,15 @@ def default_time_zone() -> str:
     return os.environ.get("CALLBOARD_TIME_ZONE") or "UTC"
 
 
-def load_settings() -> Settings:
-    """Read the settings of this process.
+def load_settings(*, schedule_dsn: str = "", ledger_dsn: str = "") -> Settings:
+    """Read the settings of this process; addresses that it knows from elsewhere need not be among them.
 
     Raises:
         ConfigurationError: a database address is missing.
     """
 
-    def required(name: str) -> str:
-        value = os.environ.get(name)
+    def required(name: str, known: str) -> str:
+        value = known or os.environ.get(name)
         if not value:
             raise ConfigurationError(
                 f"{name} is not set.",
@@ -102,10 +106,12 @@ def load_settings() -> Settings:
     return Settings(
         var=var_folder(),
         mappings=mappings_folder(),
-        schedule_dsn=required("CALLBOARD_SCHEDULE_DSN"),
-        ledger_dsn=required("CALLBOARD_LEDGER_DSN"),
+        schedule_dsn=required("CALLBOARD_SCHEDULE_DSN", schedule_dsn),
+        ledger_dsn=required("CALLBOARD_LEDGER_DSN", ledger_dsn),
         time_zone=default_time_zone(),
         api_dsn=os.environ.get("CALLBOARD_API_DSN") or "",
+        artifacts_url=os.environ.get("CALLBOARD_ARTIFACTS") or "",
+        artifacts_cache_hours=_number("CALLBOARD_ARTIFACTS_CACHE_HOURS", 24, 24 * 31, least=1),
     )
 
 
@@ -117,8 +123,8 @@ class MailSettings:
     either (its certificate must be trusted by this machine), ``sender`` the address mails come from
     (``CALLBOARD_SMTP_*``; ``_FROM`` is the sender). ``timeout`` is the longest wait for one answer, in seconds.
     ``administrators`` get what nobody else can be told (``CALLBOARD_ADMINISTRATORS``, parted by commas).
-    ``airflow_url`` begins the links to runs (``CALLBOARD_AIRFLOW_URL``). ``digest_hours``: after how many hours an
-    incident that lasts is told again (``CALLBOARD_DIGEST_HOURS``).
+    ``airflow_url`` begins the links to runs (``CALLBOARD_PUBLIC_URL``, else ``CALLBOARD_AIRFLOW_URL``).
+    ``digest_hours``: after how many hours an incident that lasts is told again (``CALLBOARD_DIGEST_HOURS``).
     """
 
     host: str = "localhost"
@@ -146,6 +152,7 @@ def load_mail_settings() -> MailSettings:
             "CALLBOARD_SMTP_STARTTLS is neither true nor false.", next_step="set it to one of them"
         )
     listed = os.environ.get("CALLBOARD_ADMINISTRATORS", "").split(",")
+    public_url = os.environ.get("CALLBOARD_PUBLIC_URL") or os.environ.get("CALLBOARD_AIRFLOW_URL") or ""
     return MailSettings(
         host=os.environ.get("CALLBOARD_SMTP_HOST") or default.host,
         port=int(_number("CALLBOARD_SMTP_PORT", default.port, 65535)),
@@ -155,17 +162,18 @@ def load_mail_settings() -> MailSettings:
         sender=os.environ.get("CALLBOARD_SMTP_FROM") or default.sender,
         timeout=_number("CALLBOARD_SMTP_TIMEOUT", default.timeout, 120),
         administrators=tuple(dict.fromkeys(address.strip() for address in listed if address.strip())),
-        airflow_url=os.environ.get("CALLBOARD_AIRFLOW_URL", "").rstrip("/"),
+        airflow_url=public_url.rstrip("/"),
         digest_hours=_number("CALLBOARD_DIGEST_HOURS", default.digest_hours, 24 * 31),
     )
 
 
-def _number(name: str, default: float, most: float) -> float:
+def _number(name: str, default: float, most: float, *, least: float = 0) -> float:
     value = os.environ.get(name)
     try:
         number = float(value) if value else default
     except ValueError:
         number = 0
-    if not 0 < number <= most:
-        raise ConfigurationError(f"{name} is not a number above 0 and up to {most:g}.", next_step="correct it")
+    if not (number > 0 and least <= number <= most):
+        start = f"from {least:g}" if least else "above 0 and"
+        raise ConfigurationError(f"{name} is not a number {start} up to {most:g}.", next_step="correct it")
     return number

@@ -69,7 +69,9 @@ class Faults:
             return list(self._requests)
 
 
-def serve_control(port: int, faults: Faults, state: Callable[[], list[dict[str, Any]]]) -> ThreadingHTTPServer:
+def serve_control(
+    port: int, faults: Faults, state: Callable[[], list[dict[str, Any]]], *, host: str = "127.0.0.1"
+) -> ThreadingHTTPServer:
     """Answer control requests in a thread of its own, until ``shutdown()``. Port 0 takes a free one."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -103,6 +105,6 @@ def serve_control(port: int, faults: Faults, state: Callable[[], list[dict[str, 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             """Stay silent: the requests that matter are the partner's."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server = ThreadingHTTPServer((host, port), Handler)
     threading.Thread(target=server.serve_forever, name="control", daemon=True).start()
     return server

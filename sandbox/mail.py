@@ -148,11 +148,11 @@ async def serve(arguments: argparse.Namespace) -> None:
         loop.add_signal_handler(number, stop.set)
     server = await loop.create_server(
         lambda: Server(Hooks(mailbox, faults), hostname="sandbox", ident="Callboard sandbox", loop=loop),
-        "127.0.0.1",
+        arguments.host,
         arguments.port,
         reuse_address=True,
     )
-    control = serve_control(arguments.control_port, faults, mailbox.listed)
+    control = serve_control(arguments.control_port, faults, mailbox.listed, host=arguments.host)
     port = server.sockets[0].getsockname()[1]
     print(json.dumps({"port": port, "control_port": control.server_port}), flush=True)
     await stop.wait()
@@ -165,6 +165,7 @@ def main(words: list[str] | None = None) -> None:
     """Read the command line and serve."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.mail", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True, help="where mails are kept")
+    parser.add_argument("--host", default="127.0.0.1", help="what to listen on; beyond this machine: 0.0.0.0")
     parser.add_argument("--port", type=int, required=True, help="0 takes a free one")
     parser.add_argument("--control-port", type=int, required=True, help="0 takes a free one")
     asyncio.run(serve(parser.parse_args(words)))

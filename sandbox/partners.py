@@ -1,9 +1,9 @@
 """The partners of records: ``python -m sandbox.partners --folder DIR --port N --spok-port N``.
 
-One process on loopback: Microsoft Graph, TigerConnect and the messaging partners under ``http://127.0.0.1:N/<name>``,
-each with its control (:mod:`sandbox.control`) beside what it answers; Spok, which speaks XML over TCP, at a port of its
-own, with only its control under ``/spok``. What they hold is kept in ``--folder``, one file each. The password of the
-background user, the same with all of them, comes in ``CALLBOARD_SANDBOX_PASSWORD``.
+One process, on loopback unless ``--host`` differs: Microsoft Graph, TigerConnect and the messaging partners under
+``http://127.0.0.1:N/<name>``, each with its control (:mod:`sandbox.control`) beside what it answers; Spok, which speaks
+XML over TCP, at a port of its own, with only its control under ``/spok``. What they hold is kept in ``--folder``, one
+file each. The password of the background user, the same with all of them, comes in ``CALLBOARD_SANDBOX_PASSWORD``.
 
 Prints one JSON line with its two ports when it is ready. SIGTERM and SIGINT end it.
 """
@@ -49,8 +49,8 @@ async def serve(arguments: argparse.Namespace) -> None:
     root, operator = application(arguments.folder.resolve(), os.environ.get("CALLBOARD_SANDBOX_PASSWORD", ""))
     runner = web.AppRunner(root, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", arguments.port, reuse_address=True).start()
-    wire = await operator.serve(arguments.spok_port)
+    await web.TCPSite(runner, arguments.host, arguments.port, reuse_address=True).start()
+    wire = await operator.serve(arguments.spok_port, host=arguments.host)
     ports = {"port": runner.addresses[0][1], "spok_port": wire.sockets[0].getsockname()[1]}
     print(json.dumps(ports), flush=True)
     await stop.wait()
@@ -62,6 +62,7 @@ def main(words: list[str] | None = None) -> None:
     """Read the command line and serve."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.partners", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True, help="where each keeps what it holds")
+    parser.add_argument("--host", default="127.0.0.1", help="what to listen on; beyond this machine: 0.0.0.0")
     parser.add_argument("--port", type=int, required=True, help="0 takes a free one")
     parser.add_argument("--spok-port", type=int, required=True, help="0 takes a free one")
     asyncio.run(serve(parser.parse_args(words)))

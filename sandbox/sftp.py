@@ -161,7 +161,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     authorized = asyncssh.read_public_key(str(arguments.authorized_key)).public_data
     server = await asyncssh.create_server(
         lambda: Login(authorized, faults),
-        "127.0.0.1",
+        arguments.host,
         arguments.port,
         server_host_keys=[str(path) for path in arguments.host_key],
         server_version="SandboxPartner",
@@ -169,7 +169,7 @@ async def serve(arguments: argparse.Namespace) -> None:
         allow_scp=False,
         reuse_address=True,
     )
-    control = serve_control(arguments.control_port, faults, lambda: files_under(root))
+    control = serve_control(arguments.control_port, faults, lambda: files_under(root), host=arguments.host)
     print(json.dumps({"port": server.get_port(), "control_port": control.server_port}), flush=True)
     await stop.wait()
     server.close()
@@ -182,6 +182,7 @@ def main(words: list[str] | None = None) -> None:
     """Read the command line and serve."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.sftp", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--root", type=Path, required=True, help="the folder to serve")
+    parser.add_argument("--host", default="127.0.0.1", help="what to listen on; beyond this machine: 0.0.0.0")
     parser.add_argument("--port", type=int, required=True, help="0 takes a free one")
     parser.add_argument("--host-key", type=Path, required=True, action="append", help="private host key; repeatable")
     parser.add_argument("--authorized-key", type=Path, required=True, help="the public key that may log in")

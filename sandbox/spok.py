@@ -95,9 +95,9 @@ class Spok:
         """Close its file."""
         self._documents.close()
 
-    async def serve(self, port: int, tls: ssl.SSLContext | None = None) -> asyncio.Server:
-        """Listen on loopback; port 0 takes a free one."""
-        return await asyncio.start_server(self._converse, "127.0.0.1", port, ssl=tls)
+    async def serve(self, port: int, tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1") -> asyncio.Server:
+        """Listen, on loopback unless told otherwise; port 0 takes a free one."""
+        return await asyncio.start_server(self._converse, host, port, ssl=tls)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -1,4 +1,4 @@
-"""`make docs` runs this: writes integrations.md, mappings.md, data-dictionary.md and README.md's table of feeds.
+"""`make docs` runs this: writes integrations.md, mappings.md, data-dictionary.md, deploy/settings.md, README's table.
 
 Each integration's page is its Dag file's docstring; its mapping's columns, record fields and default layout come from
 its schema; what a key means is the docstring below it. `python -m tools.docs --check` (in `make lint`) fails when a
@@ -21,6 +21,7 @@ from include.mappings.loader import feeds
 from include.mappings.results import ResultFiles
 from include.mappings.schema import Column, Destination, Layout, Limits, Recipients, Strict, Window
 from include.mappings.schemas import schema_for, slugs
+from include.platform.settings_page import settings_page
 from include.schedule.files import FILES
 from include.schedule.package import descriptor
 
@@ -128,6 +129,7 @@ def written() -> dict[Path, str]:
         ROOT / "docs" / "integrations.md": integrations_page(),
         ROOT / "docs" / "mappings.md": mappings_page(),
         ROOT / "docs" / "data-dictionary.md": dictionary_page(),
+        ROOT / "docs" / "deploy" / "settings.md": settings_page(),
         front: readme(front.read_text("utf-8")),
     }
 

@@ -19,7 +19,10 @@ from include.cli.output import print_error
 from include.errors import CallboardError
 
 #: Modules of this folder, in the order of the help page.
-_COMMANDS = ("import_files", "run", "explain", "deliveries", "mappings", "clients", "watch", "waker", "housekeeping")
+_COMMANDS = (
+    *("import_files", "run", "summary", "explain", "deliveries", "mappings", "clients"),
+    *("watch", "waker", "housekeeping"),
+)
 
 EXIT_FAILED = 1  # faults in the input, or a command that could not do its work
 EXIT_USAGE = 2  # given by typer itself

@@ -44,16 +44,9 @@ def local_services() -> Services:
     Raises as :func:`schedule_dsn`.
     """
     from include.run.services import Services, no_connections
-    from include.settings import Settings, default_time_zone, mappings_folder
+    from include.settings import load_settings
 
-    settings = Settings(
-        var=var_folder(),
-        mappings=mappings_folder(),
-        schedule_dsn=schedule_dsn(),
-        ledger_dsn=ledger_dsn(),
-        time_zone=default_time_zone(),
-    )
-    return Services(settings, no_connections)
+    return Services(load_settings(schedule_dsn=schedule_dsn(), ledger_dsn=ledger_dsn()), no_connections)
 
 
 def airflow_api(*, timeout: float = 30) -> AirflowApi:
@@ -68,6 +61,7 @@ def airflow_api(*, timeout: float = 30) -> AirflowApi:
     if all(said):
         url, user, password = (str(word) for word in said)
         return AirflowApi(url, user, password, timeout=timeout)
+    access()  # says better than Airflow's client what is missing
     return AirflowApi.of_access_file(var_folder() / "access.json", timeout=timeout)
 
 
@@ -79,7 +73,10 @@ def access() -> dict[str, Any]:
         StateDamaged: it is not as it was written.
     """
     path = var_folder() / "access.json"
-    next_step = "start the platform with `make run`, or set CALLBOARD_VAR to its state directory"
+    next_step = (
+        "start the platform with `make run`, or set CALLBOARD_VAR to its state directory; in a container, set what "
+        "docs/deploy/settings.md lists"
+    )
     try:
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from include.cli.installation import local_services
+from include.cli.installation import airflow_api, local_services
 from include.cli.output import print_facts, print_json, print_table
 from include.errors import ConfigurationError
-from include.settings import var_folder
 
 if TYPE_CHECKING:
     from include.ledger.records import Run
@@ -85,14 +84,14 @@ def approve_command(
 
 
 def _run(feed: str, conf: dict[str, Any], wait: int, *, as_json: bool) -> None:
-    from include.platform.airflow_api import FINISHED, AirflowApi
+    from include.platform.airflow_api import FINISHED
     from include.run.summary import summary_row
     from include.run.which_run import require_feed
 
     services = local_services()
     require_feed(services, feed, ())
     deadline = time.monotonic() + wait
-    with AirflowApi.of_access_file(var_folder() / "access.json") as airflow:
+    with airflow_api() as airflow:
         run_id = airflow.trigger(feed, conf)
         while airflow.run_state(feed, run_id) not in FINISHED:
             if time.monotonic() > deadline:

@@ -191,8 +191,9 @@ class AirflowApi:
         self._require_server(response)
         if not response.is_success:
             raise AirflowRefusesAccount(
-                f"Airflow refused the account of access.json: {response.status_code}.",
-                next_step="start the platform again with `make run`: it sets the password anew",
+                f"Airflow refused the account of this installation: {response.status_code}.",
+                next_step="start the platform again with `make run`, which sets the password anew; in a deployment run "
+                "include.platform.prepare, which does the same",
             )
         self._client.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
 

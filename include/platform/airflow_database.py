@@ -2,13 +2,15 @@
 
 `python -m include.platform.airflow_database` is a process of its own, because importing Airflow takes seconds that
 other preparations can use. In one go: the tables, the administrator's account (without building FAB's whole web
-application for it), and the end of jobs that were killed.
+application for it), and the end of jobs that were killed. That end is for `make run` alone, which knows that nothing of
+Airflow lives; where schedulers may be at work, :mod:`include.platform.prepare` does the rest.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +18,10 @@ if TYPE_CHECKING:
     import psycopg
 
 
-def create_airflow_database(admin_dsn: str, name: str, password: str) -> None:
-    """Create the role and the database ``name`` where they are missing; set the role's password. Safe to repeat.
+def create_airflow_database(admin_dsn: str, name: str, password: str, *, owner: str | None = None) -> None:
+    """Create the database ``name`` and its ``owner`` where they are missing; set the owner's password. Safe to repeat.
+
+    The owner is called like the database unless it is named.
 
     Its commits do not wait for the disk: Airflow makes thousands of small ones. A killed server may forget its last
     half second of Airflow's bookkeeping, and a task then runs again, which the ledger makes harmless.
@@ -25,35 +29,46 @@ def create_airflow_database(admin_dsn: str, name: str, password: str) -> None:
     import psycopg
     from psycopg import sql
 
-    role = sql.Identifier(name)
+    role, database = sql.Identifier(owner or name), sql.Identifier(name)
     with psycopg.connect(admin_dsn, autocommit=True) as server:
-        if not server.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).rowcount:
+        if not server.execute("SELECT FROM pg_roles WHERE rolname = %s", [owner or name]).rowcount:
             server.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
         server.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, sql.Literal(password)))
         if not server.execute("SELECT FROM pg_database WHERE datname = %s", [name]).rowcount:
-            server.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(role, role))
-            server.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(role))
-        server.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(role))
+            server.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))  # a managed server has no real superuser
+            server.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, role))
+            server.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+        server.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(database))
 
 
 def main() -> int:
-    """Migrate, and give the account ``CALLBOARD_AIRFLOW_USER`` its ``CALLBOARD_AIRFLOW_PASSWORD``.
+    """Prepare it for ``CALLBOARD_AIRFLOW_USER`` with ``CALLBOARD_AIRFLOW_PASSWORD``, and end the jobs of the dead."""
+    import psycopg
+
+    dsn = os.environ["CALLBOARD_AIRFLOW_DSN"]
+    bring_up_to_date(dsn, os.environ["CALLBOARD_AIRFLOW_USER"], os.environ["CALLBOARD_AIRFLOW_PASSWORD"])
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        end_jobs_of_dead_processes(connection)
+    return 0
+
+
+def bring_up_to_date(dsn: str, user: str, password: str) -> None:
+    """Migrate, and let ``user`` sign in with ``password`` as an administrator.
 
     Which versions made the tables is noted in the database itself, so that a later start of the same versions costs a
     fraction of a second.
     """
     import psycopg
-    from psycopg import sql
+    from psycopg import errors, sql
 
-    user, password = os.environ["CALLBOARD_AIRFLOW_USER"], os.environ["CALLBOARD_AIRFLOW_PASSWORD"]
-    with psycopg.connect(os.environ["CALLBOARD_AIRFLOW_DSN"], autocommit=True) as connection:
-        if _noted(connection) != _versions() or not _signs_in(connection, user, password):
-            migrate()
-            set_administrator(user, password)
-            name = sql.Identifier(connection.info.dbname)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        if _noted(connection) == _versions() and _signs_in(connection, user, password):
+            return
+        migrate()
+        set_administrator(user, password)
+        name = sql.Identifier(connection.info.dbname)
+        with suppress(errors.InsufficientPrivilege):  # somebody else owns the database: it is looked through each time
             connection.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(name, sql.Literal(_versions())))
-        end_jobs_of_dead_processes(connection)
-    return 0
 
 
 def _versions() -> str:

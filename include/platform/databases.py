@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.api import migrate as api
 from include.database import prepare_database
-from include.ledger import migrate as ledger
-from include.schedule import migrate as schedule
+from include.platform.store_schemas import migrate_all
 
 if TYPE_CHECKING:
     from include.database import Addresses
@@ -27,8 +25,5 @@ def prepare_and_migrate(
         ledger_password=ledger_password,
         api_password=api_password,
     )
-    # The schedule first: what lies below it comes before what uses it.
-    schedule.migrate(addresses.schedule_dsn)
-    ledger.migrate(addresses.ledger_dsn)
-    api.migrate(addresses.api_dsn)
+    migrate_all(schedule_dsn=addresses.schedule_dsn, ledger_dsn=addresses.ledger_dsn, api_dsn=addresses.api_dsn)
     return addresses

@@ -45,7 +45,7 @@ def load_or_generate(keys: Path) -> Generated:
         raise StateDamaged(
             f"{file} is damaged.", next_step="restore it from a backup, or delete it to have it made anew"
         )
-    made = {field.name: kept.get(field.name) or _new(field.name) for field in fields(Generated)}
+    made = {field.name: kept.get(field.name) or new_secret(field.name) for field in fields(Generated)}
     if made != kept:
         write_private_json(file, made)
     return Generated(**made)
@@ -75,7 +75,8 @@ def key_pair(private: Path) -> str:
     return public.decode("ascii")
 
 
-def _new(name: str) -> str:
+def new_secret(name: str) -> str:
+    """Make a value for the secret ``name``: random, of characters that addresses and shells leave alone."""
     if name == "fernet_key":
         return urlsafe_b64encode(secrets.token_bytes(32)).decode("ascii")
-    return secrets.token_urlsafe(24)
+    return secrets.token_urlsafe(48 if name == "jwt_secret" else 24)  # SHA-512 signs with that, and wants 64 bytes

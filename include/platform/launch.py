@@ -257,17 +257,14 @@ class Platform:
         sftp_port = plan.ports["sftp"]
         known_hosts = self._state.keys / "known_hosts"
         access.write_known_hosts(known_hosts, ports.HOST, sftp_port, [plan.sftp_host_key])
+        of = plan.installation
         access.write_access(
             self.access_file,
-            airflow={"url": plan.url, "user": access.AIRFLOW_USER, "password": plan.generated.airflow_password},
-            schedule_dsn=plan.schedule_dsn,
-            ledger_dsn=plan.ledger_dsn,
-            api_dsn=plan.api_dsn,
-            api={
-                "url": plan.api_url,
-                "client_id": access.API_CLIENT,
-                "client_secret": plan.generated.api_client_secret,
-            },
+            airflow={"url": of.airflow_url, "user": of.airflow_user, "password": of.airflow_password},
+            schedule_dsn=of.schedule_dsn,
+            ledger_dsn=of.ledger_dsn,
+            api_dsn=of.api_dsn,
+            api={"url": of.api_url, "client_id": access.API_CLIENT, "client_secret": of.api_client_secret},
             sftp={
                 "host": ports.HOST,
                 "port": sftp_port,

@@ -113,7 +113,7 @@ class Container:
         return -9
 
     def run(self, command: list[str], *, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        """Run a command in it, beside the main one, as the same user in the same environment; 126 before it is there."""
+        """Run a command in it, beside the main one, as the same user in the same environment; 126 before it runs."""
         first = next(iter(self._first()), None)
         if first is None:
             return subprocess.CompletedProcess(command, 126, "", f"{self.name} does not run")
