@@ -26,7 +26,7 @@ lint: install-dev ## Rules, format, types, arrows and generated pages; nothing i
 	$(PY) -m tools.arrows
 	$(PY) -m tools.docs --check
 
-bench: install-dev ## Measure, print a table and write var/bench.json; on a quiet machine, some 20 minutes
+bench: install-dev ## Measure everything and write docs/performance.md; on a quiet machine, some 25 minutes
 	$(PY) -m bench
 
 chaos: install-dev ## The fault tests with large numbers, for a night: at most an hour, and a table of what they counted

@@ -37,10 +37,8 @@ _EXACT = """
 """
 
 
-def measure(folder: Path, rows: int, rounds: int) -> Iterator[Figure]:
-    """1 % of ``rows`` records differ: a third each added, changed and gone. Snapshots are in their keys' order."""
-    import pandas as pd
-
+def write_snapshots(folder: Path, rows: int) -> tuple[Path, Path]:
+    """Two snapshots of ``rows`` records; 1 % differ: a third each added, changed and gone."""
     old, new = folder / "old.parquet", folder / "new.parquet"
     third = rows // 300
     with connect(beside=old) as db:
@@ -49,6 +47,14 @@ def measure(folder: Path, rows: int, rounds: int) -> Iterator[Figure]:
         changed = f"SELECT * REPLACE (CASE WHEN slot_id LIKE '%99' THEN 'x' ELSE notes END AS notes) FROM ({row})"
         limit = f"{changed} WHERE CAST(slot_id[2:] AS bigint) < {rows - third}"
         db.execute(f"COPY ({limit} ORDER BY key) TO '{new}' (FORMAT parquet, COMPRESSION zstd)")
+    return old, new
+
+
+def measure(folder: Path, rows: int, rounds: int) -> Iterator[Figure]:
+    """The difference of two snapshots of ``rows`` records, which are in their keys' order."""
+    import pandas as pd
+
+    old, new = write_snapshots(folder, rows)
 
     def ours() -> list[int]:
         counts = diff(old, new, folder / "delta.parquet")

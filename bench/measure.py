@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import os
 import re
@@ -44,6 +46,23 @@ class Figure:
         if self.limit is None:
             return None
         return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+def warm_up() -> None:
+    """Import what a started worker has, and put it out of the garbage collector's sight, as one does before it forks.
+
+    So no try pays for either: each collection would look at everything that Great Expectations brought along.
+    """
+    import duckdb  # noqa: F401
+    import pyarrow.csv
+    import pyarrow.parquet  # noqa: F401
+
+    from include.expectations import runner
+
+    runner.warm_up()
+    gc.collect()
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # what nobody sees cannot be cleared away at the end
 
 
 def in_child(work: Callable[[], Any]) -> Try:

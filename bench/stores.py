@@ -14,7 +14,7 @@ from include.platform.postgres import EmbeddedPostgres
 from tests.conftest import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _PARENTS = """
@@ -71,12 +71,23 @@ class Store:
 @contextmanager
 def store(folder: Path) -> Iterator[Store]:
     """Lend an empty store on a server of its own."""
+    with stores(folder, ["bench"]) as lent:
+        yield lent["bench"]
+
+
+@contextmanager
+def stores(folder: Path, databases: Iterable[str]) -> Iterator[dict[str, Store]]:
+    """Lend empty stores by the names of their databases, all on one server."""
     server = EmbeddedPostgres(folder / "server", free_port(), durable=False)
     server.start()
     try:
-        passwords = {"schedule_password": "schedule", "ledger_password": "ledger", "api_password": "api"}
-        found = prepare_and_migrate(server.admin_dsn("bench"), **passwords)
-        yield Store(server.admin_dsn("bench"), found.schedule_dsn, found.ledger_dsn)
+        yield {name: _empty_store(server.admin_dsn(name)) for name in databases}
     finally:
         dispose_engines()
         server.stop()
+
+
+def _empty_store(admin_dsn: str) -> Store:
+    passwords = {"schedule_password": "schedule", "ledger_password": "ledger", "api_password": "api"}
+    found = prepare_and_migrate(admin_dsn, **passwords)
+    return Store(admin_dsn, found.schedule_dsn, found.ledger_dsn)

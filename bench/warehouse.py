@@ -52,10 +52,7 @@ def measure(folder: Path, sizes: Iterable[int], rounds: int) -> Iterator[Figure]
                 return 0
 
             def zipped() -> int:
-                target = folder / "tables.zip"
-                with tables_at_one_moment(filled.schedule_dsn) as tables:
-                    write_archive(target, _members(tables), AS_OF, [])
-                return target.stat().st_size
+                return zip_tables(filled.schedule_dsn, folder / "tables.zip")
 
             def whole() -> str:
                 which = integration(WAREHOUSE)
@@ -72,6 +69,13 @@ def measure(folder: Path, sizes: Iterable[int], rounds: int) -> Iterator[Figure]
             yield Figure(
                 f"memory of the run beyond the worker, {million}", peak(tries["whole"]), "MB", 100, beside=beside
             )
+
+
+def zip_tables(schedule_dsn: str, target: Path) -> int:
+    """Write all tables of the store as the zip that the warehouse gets; answers its size in bytes."""
+    with tables_at_one_moment(schedule_dsn) as tables:
+        write_archive(target, _members(tables), AS_OF, [])
+    return target.stat().st_size
 
 
 def _members(tables: StoredTables) -> Iterator[tuple[str, Iterable[bytes]]]:

@@ -19,6 +19,8 @@ from include.sources.store import extract_slots, load_extract
 from include.transforms.writable import only_writable
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from include.frames import SlotExtract, Transformed
     from include.integration import Integration, Slots, Transform
     from include.run.beginning import Beginning
@@ -117,10 +119,15 @@ def _account_for_every_slot(result: Transformed, extract: SlotExtract, feed: str
     wrong = int(decided["slot_id"].duplicated().sum())
     # Mostly both are the same column; as Python's own texts, 50,000 slots would take longer than deciding about them.
     if not decided["slot_id"].equals(extract.slots["slot_id"]):
-        wrong += len(set(extract.slots["slot_id"]) ^ set(decided["slot_id"]))
-    wrong += len(set(included) ^ set(result.records["slot_id"]))
+        wrong += len(_texts(extract.slots["slot_id"]) ^ _texts(decided["slot_id"]))
+    wrong += len(_texts(included) ^ _texts(result.records["slot_id"]))
     if wrong:
         raise DataRejected(
             f"Feed {feed}: of {len(extract.slots)} extracted slots, {wrong} are not accounted for exactly once.",
             next_step="report this: the integration's transform lost or repeated a slot, or a record",
         )
+
+
+def _texts(column: pd.Series[str]) -> set[str]:
+    """The distinct texts of a column. All at once: Arrow hands them out one by one at four times the cost."""
+    return set(column.to_numpy(dtype=object))

@@ -89,9 +89,9 @@ def _repeated(tallies: list[dict[Any, Any]], counts: list[NDArray[np.bool_]]) ->
     import numpy as np
     import pandas as pd
 
-    times = [int(hit.sum()) for hit in counts]
+    places = np.repeat(np.arange(len(tallies)), np.array([hit.sum() for hit in counts], dtype="int64"))
     return {
-        name: pd.Series(np.repeat([tally[name] for tally in tallies] or [""], times or [0]), dtype="str")
+        name: pd.Series(pd.array([tally[name] for tally in tallies], dtype="str").take(places))
         for name in ("tally_id", "name", "unit", "period")
     }
 

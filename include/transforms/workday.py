@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -81,11 +82,9 @@ def _by_day(lines: Lines, zone: pd.Series[str]) -> tuple[Lines, pd.Series[Any], 
     off = lines.row("integration_type").eq(TIME_OFF).to_numpy(dtype=bool)
     blocks = np.flatnonzero(~off)
     day, start, stop = (lines.slot(name) for name in ("slot_date", "start_utc", "stop_utc"))
-    parts = [
-        (place, *part)
-        for place in np.flatnonzero(off)
-        for part in _days_of(start.iloc[place], stop.iloc[place], zone.iloc[place])
-    ]
+    days_of = cache(_days_of)  # many are off for the same hours
+    spans = zip(np.flatnonzero(off), start[off].tolist(), stop[off].tolist(), zone[off].tolist(), strict=True)
+    parts = [(place, *part) for place, begins, ends, name in spans for part in days_of(begins, ends, name)]
     places, days, starts, stops = ([part[side] for part in parts] for side in range(4))
 
     def instants(of_blocks: pd.Series[Any], of_parts: list[Any]) -> pd.Series[Any]:
@@ -120,18 +119,21 @@ def _entry_ids(lines: Lines, days: pd.Series[Any], is_off: Any) -> pd.Series[str
 
     day = days.astype("str").where(is_off, "")
     key = common.record_key(lines.row("integration_type"), lines.person("personnel_id"), lines.slot("slot_id"), day)
-    return pd.Series([str(uuid.uuid5(_NAMESPACE, text)) for text in key], dtype="str")
+    return pd.Series([str(uuid.uuid5(_NAMESPACE, text)) for text in key.to_numpy(dtype=object)], dtype="str")
 
 
 def _with_offset(instants: pd.Series[Any], zone: pd.Series[str]) -> pd.Series[str]:
-    """Instants as ISO 8601 in each line's zone, with its offset, to the second."""
+    """Instants as ISO 8601 in each line's zone, with its offset, to the second. Each is asked once for a zone."""
+    import numpy as np
     import pandas as pd
 
-    zones = {name: ZoneInfo(name) for name in zone.unique()}
-    told = [
-        moment.astimezone(zones[name]).isoformat(timespec="seconds")
-        for moment, name in zip(instants, zone, strict=True)
-    ]
+    told = np.full(len(instants), None, dtype=object)
+    codes, names = pd.factorize(zone)
+    for code, name in enumerate(names):
+        here = codes == code
+        places, distinct = pd.factorize(instants[here])
+        known = [moment.astimezone(ZoneInfo(name)).isoformat(timespec="seconds") for moment in distinct]
+        told[here] = np.array(known, dtype=object)[places]
     return pd.Series(told, dtype="str")
 
 

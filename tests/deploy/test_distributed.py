@@ -261,8 +261,8 @@ def everybody_holds_what_was_decided(deployment: Deployment) -> None:
         assert len(held) == len(known) > 0, feed
     delivered = deployment.sql(
         "ledger_dsn",
-        "SELECT feed, final_name, state FROM delivery JOIN delivery_file USING (delivery_id)"
-        " JOIN run USING (run_id) ORDER BY delivery_id",
+        "SELECT run.feed, final_name, delivery.state FROM delivery JOIN delivery_file USING (delivery_id)"
+        " JOIN run USING (stream, run_id) ORDER BY delivery_id",
     )
     assert {state for _, _, state in delivered} <= {"COMMITTED", "SUPERSEDED"}
     numbered = [name for feed, name, state in delivered if state == "COMMITTED" and feed in (KRONOS, DUTIES)]
