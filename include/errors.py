@@ -115,7 +115,7 @@ class DataRejected(CallboardError):
 
 
 class SourceNotReady(CallboardError):
-    """The schedule store or an inbound folder could not be read just now. Wait; the task tries again."""
+    """The schedule store, the artifacts or an inbound folder could not be read just now. Wait; the task tries again."""
 
     retryable = True
     summary = "The source is not ready"

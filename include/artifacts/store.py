@@ -4,8 +4,8 @@
 synced under ``incoming/`` and then renamed. Writing the same content again replaces a file by its equal, so that a
 retry, a second process or a repair after damage need no special case. Nothing is ever changed in place.
 
-:meth:`ArtifactStore.open` and the ``put_*`` methods are all that a step needs, so that object storage can stand behind
-the same methods; :meth:`ArtifactStore.path` is for engines that read a local file.
+Object storage stands behind the same methods (:mod:`include.artifacts.remote`); :meth:`ArtifactStore.path` is for
+engines that read a local file.
 """
 
 from __future__ import annotations
@@ -21,12 +21,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
+from include.artifacts.contents import FolderContents
 from include.effects import effect
 from include.errors import ConfigurationError, StateDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from include.artifacts.contents import Contents
 
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _CHUNK = 1 << 20
@@ -85,6 +88,10 @@ class ArtifactStore:
             raise StateDamaged("An artifact is named by something that is no SHA-256.", next_step="restore the ledger")
         return self.root / "sha256" / sha256[:2] / sha256
 
+    def place(self, sha256: str) -> str:
+        """Where content of this hash lies, as people are told: relative to the state directory."""
+        return str(self.path(sha256).relative_to(self.root.parent))
+
     def exists(self, sha256: str) -> bool:
         """Whether content of this hash is stored."""
         return self.path(sha256).is_file()
@@ -95,17 +102,12 @@ class ArtifactStore:
         Raises:
             StateDamaged: it is missing, or no longer what was stored.
         """
-        digest, size = hashlib.sha256(), 0
         with self.open(sha256) as stored:
-            while chunk := stored.read(_CHUNK):
-                digest.update(chunk)
-                size += len(chunk)
-        if digest.hexdigest() != sha256:
-            raise StateDamaged(
-                f"Artifact {sha256} is not what was stored: it has {size} bytes that hash to something else.",
-                next_step="restore it from a backup; storing the same content again also mends it",
-            )
-        return Artifact(sha256, size)
+            return require_hash(sha256, stored, f"Artifact {sha256}")
+
+    def contents(self) -> Contents:
+        """Everything that is stored, for retention."""
+        return FolderContents(self)
 
     @contextmanager
     def scratch(self, run: str) -> Iterator[Path]:
@@ -114,7 +116,7 @@ class ArtifactStore:
         Whatever dead processes left behind (they hold no lock any more) is swept first.
         """
         with self.translated():
-            self._sweep()
+            self.sweep_dead()
             name = re.sub(r"[^A-Za-z0-9._-]", "_", run)[:80]
             folder = self._folder("scratch") / f"{name}.{secrets.token_hex(8)}"
             with effect("artifacts.scratch"), self.gate():  # who stops here keeps nobody else waiting
@@ -128,29 +130,43 @@ class ArtifactStore:
 
     def _put(self, chunks: Iterable[bytes]) -> Artifact:
         with self.translated():
-            incoming = self._folder("incoming") / secrets.token_hex(16)
-            with self.gate():
-                descriptor = _create_locked(incoming)
             digest, size = hashlib.sha256(), 0
-            try:
-                with os.fdopen(descriptor, "wb") as target:  # its lock keeps the sweep away until it has its name
-                    with effect("artifacts.write"):
-                        for chunk in chunks:
-                            digest.update(chunk)
-                            size += len(chunk)
-                            target.write(chunk)
-                        target.flush()
-                        os.fsync(target.fileno())
-                    final = self._folder("sha256", digest.hexdigest()[:2]) / digest.hexdigest()
-                    with effect("artifacts.rename"):
-                        with self.gate():  # not while retention looks at the old content of this name, and removes it
-                            os.utime(incoming)  # new from here on, however long this process slept
-                            incoming.replace(final)
-                        _sync_folder(final.parent)
-            except BaseException:
-                incoming.unlink(missing_ok=True)
-                raise
+            with self.incoming() as (incoming, descriptor), os.fdopen(descriptor, "wb", closefd=False) as target:
+                with effect("artifacts.write"):
+                    for chunk in chunks:
+                        digest.update(chunk)
+                        size += len(chunk)
+                        target.write(chunk)
+                    target.flush()
+                with effect("artifacts.rename"):
+                    self.name(incoming, descriptor, digest.hexdigest())
             return Artifact(digest.hexdigest(), size)
+
+    @contextmanager
+    def incoming(self) -> Iterator[tuple[Path, int]]:
+        """Lend a new file and its descriptor, for content that :meth:`name` gives its name; else it is removed.
+
+        Its lock keeps the sweep away meanwhile.
+        """
+        incoming = self._folder("incoming") / secrets.token_hex(16)
+        with self.gate():
+            descriptor = _create_locked(incoming)
+        try:
+            yield incoming, descriptor
+        except BaseException:
+            incoming.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(descriptor)
+
+    def name(self, incoming: Path, descriptor: int, sha256: str) -> None:
+        """Give incoming content its name, durably. Its hash must be right."""
+        os.fsync(descriptor)
+        final = self._folder("sha256", sha256[:2]) / sha256
+        with self.gate():  # not while retention looks at the old content of this name, and removes it
+            os.utime(incoming)  # new from here on, however long this process slept
+            incoming.replace(final)
+        _sync_folder(final.parent)
 
     def _folder(self, *parts: str) -> Path:
         """Answer a folder under the root, made durable when it is new."""
@@ -173,7 +189,8 @@ class ArtifactStore:
         finally:
             os.close(descriptor)
 
-    def _sweep(self) -> None:
+    def sweep_dead(self) -> None:
+        """Remove what dead processes left half done."""
         with self.gate():
             for folder in _entries(self.root / "scratch"):
                 if _owner_is_dead(folder / _LOCK_FILE):
@@ -210,6 +227,24 @@ class ArtifactStore:
             f"Artifact {sha256} is missing from {self.root}.",
             next_step="restore it from a backup of the artifacts folder",
         )
+
+
+def require_hash(sha256: str, stored: BinaryIO, what: str) -> Artifact:
+    """Read ``stored`` to its end; ``what`` names it.
+
+    Raises:
+        StateDamaged: it is not the content of this hash.
+    """
+    digest, size = hashlib.sha256(), 0
+    while chunk := stored.read(_CHUNK):
+        digest.update(chunk)
+        size += len(chunk)
+    if digest.hexdigest() != sha256:
+        raise StateDamaged(
+            f"{what} is not what was stored: it has {size} bytes that hash to something else.",
+            next_step="restore it from a backup; storing the same content again also mends it",
+        )
+    return Artifact(sha256, size)
 
 
 def _create_locked(path: Path) -> int:

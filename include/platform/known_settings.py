@@ -53,7 +53,7 @@ _FOLDERS = (
     ),
     Setting(
         "CALLBOARD_ARTIFACTS_CACHE_HOURS",
-        "how long this machine keeps its copy of what lies in object storage after it was last used",
+        "how long this machine keeps its copy of what lies in object storage after it was last used (1 to 744)",
         "`24`",
     ),
     Setting("CALLBOARD_SECRETS", "the folder with one file for each secret", "none", ITSELF),

@@ -60,6 +60,11 @@ def preload(more: tuple[str, ...] = ()) -> None:
         importlib.import_module("include.expectations.runner").warm_up()
     except Exception:
         log.warning("Great Expectations is not ready yet", exc_info=True)
+    if address := os.environ.get("CALLBOARD_ARTIFACTS"):
+        try:
+            importlib.import_module("include.artifacts.opening").preload(address)
+        except Exception:
+            log.warning("Object storage is not preloaded", exc_info=True)
     log.info("Preloaded the steps' libraries in %.1f s", time.monotonic() - started)
 
 

@@ -82,12 +82,9 @@ def delivered_paths(delivery: Delivery, services: Services) -> tuple[str, ...]:
     """Where the files of a delivery can be looked at, relative to the state directory.
 
     The sandbox serves a folder of ours, so its files are named as the partner sees them; for any other partner it is
-    the
-    stored payload.
+    the stored payload, which has the same name there when it lies in object storage.
     """
     if delivery.destination["connection"] == SANDBOX_CONNECTION:
         folder = services.settings.sandbox_folder / delivery.destination["folder"].lstrip("/")
-        paths = [folder / file.final_name for file in delivery.files]
-    else:
-        paths = [services.artifacts.path(file.sha256) for file in delivery.files]
-    return tuple(str(path.relative_to(services.settings.var)) for path in paths)
+        return tuple(str((folder / file.final_name).relative_to(services.settings.var)) for file in delivery.files)
+    return tuple(services.artifacts.place(file.sha256) for file in delivery.files)

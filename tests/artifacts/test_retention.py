@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from include.artifacts.retention import OWNER_FILE, Swept, sweep
+from include.artifacts.contents import OWNER_FILE
+from include.artifacts.retention import Swept, sweep
 from include.artifacts.store import ArtifactStore
 from include.effects import observed_by
 from include.errors import ConfigurationError
