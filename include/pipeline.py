@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import (
@@ -27,14 +28,15 @@ from airflow.sdk import (
 
 from include import errors
 from include.cron import interval
-from include.integration import Rows
-from include.mappings.loader import feeds
+from include.integration import IdentityProviders, Inbound, Rows
+from include.mappings.loader import feeds_of
 from include.settings import WAKING, default_time_zone, mappings_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow.sdk.bases.timetable import BaseTimetable
+    from airflow.sdk.definitions.param import ParamsDict
 
     from include.destinations.connection import ConnectionDetails
     from include.integration import Integration
@@ -49,8 +51,14 @@ FREQUENT = timedelta(minutes=15)
 RUNS = ("scheduled", "manual", "operator_triggered", "asset_triggered")
 #: When many feeds run at once, those that people are paged by take the next free worker.
 ON_CALL_FIRST = 100
+#: The pool of what other feeds compute here: it never has all workers, so that on-call feeds find a free one.
+OTHERS_POOL = "callboard_other"
+#: Pools of what waits for one partner, by what their names begin with: nobody waits behind another's partner, and at
+#: their own partner on-call feeds do not wait behind the others. include/platform/pools.py makes them.
+PARTNER_POOL, ON_CALL_PARTNER_POOL = "partner_", "on_call_partner_"
 
 
+@cache
 def _retry_policy() -> ExceptionRetryPolicy:
     """Whether a task is tried again is a property of the error's class; anything unforeseen is tried again."""
     known = [
@@ -76,9 +84,8 @@ def publish_dags(integration: Integration) -> None:
     wrong gets its Dag all the same, with the faults as its page and a first task that fails with them: no other Dag is
     touched.
     """
-    for feed in feeds(mappings_folder(), only=get_parsing_context().dag_id):
-        if feed.integration == integration.slug:
-            _build(integration, feed)
+    for feed in feeds_of(mappings_folder(), integration.slug, only=get_parsing_context().dag_id):
+        _build(integration, feed)
 
 
 def _build(integration: Integration, feed: FeedHead) -> None:
@@ -94,7 +101,29 @@ def _build(integration: Integration, feed: FeedHead) -> None:
         max_active_runs=1,
         allowed_run_types=RUNS,  # type: ignore[arg-type]  # converted; its enumeration takes long to import
         tags=sorted({integration.slug, feed.environment, feed.status, type(integration.way).__name__.lower()}),
-        params={
+        default_args={
+            "owner": "callboard",
+            "priority_weight": ON_CALL_FIRST if integration.on_call else 1,
+            "weight_rule": "absolute",
+            "retries": 1 if frequent else 3,
+            "retry_delay": timedelta(seconds=20) if frequent else timedelta(minutes=2),
+            "retry_policy": _retry_policy(),
+            "execution_timeout": timedelta(minutes=5) if frequent else timedelta(hours=1),
+        },
+        on_failure_callback=_run_failed,
+        auto_register=True,
+    ) as dag:
+        _four_steps(integration, feed)
+        # Last: each task would take a copy of its own along, which costs more than all else when a Dag file is parsed.
+        dag.params.update(_params(integration))
+
+
+def _params(integration: Integration) -> ParamsDict:
+    """What a person may ask of a run."""
+    from airflow.sdk.definitions.param import ParamsDict
+
+    return ParamsDict(
+        {
             "resend": Param(
                 default=False, type="boolean", title="Send again", description="The last delivery, byte for byte."
             ),
@@ -119,20 +148,8 @@ def _build(integration: Integration, feed: FeedHead) -> None:
                 description="Let a delivery through that a guard stopped, as it was when you looked at it; or only its "
                 "adds and updates, where people are paged by it.",
             ),
-        },
-        default_args={
-            "owner": "callboard",
-            "priority_weight": ON_CALL_FIRST if integration.on_call else 1,
-            "weight_rule": "absolute",
-            "retries": 1 if frequent else 3,
-            "retry_delay": timedelta(seconds=20) if frequent else timedelta(minutes=2),
-            "retry_policy": _retry_policy(),
-            "execution_timeout": timedelta(minutes=5) if frequent else timedelta(hours=1),
-        },
-        on_failure_callback=_run_failed,
-        auto_register=True,
-    ):
-        _four_steps(integration, feed.feed)
+        }
+    )
 
 
 def _params_of_records(integration: Integration) -> dict[str, Param]:
@@ -164,17 +181,20 @@ def _schedule(integration: Integration, feed: FeedHead) -> BaseTimetable | Asset
     return asset if clock is None else AssetOrTimeSchedule(timetable=clock, assets=[asset])
 
 
-def _four_steps(integration: Integration, feed: str) -> None:
+def _four_steps(integration: Integration, head: FeedHead) -> None:
+    feed = head.feed
     steps = _Steps(integration, feed)
+    here, at_partner = _pools(integration, head)
+    asks_first = isinstance(integration.source, Inbound | IdentityProviders)
 
-    @task
+    @task(pool=at_partner if asks_first else here)
     def extract() -> dict[str, Any]:
         """Claim the fence, freeze the mapping, read the schedule store once."""
         from include.run import extract as step
 
         return steps.run(None, lambda services: step.extract(integration, feed, _run_id(), services, _order()))
 
-    @task
+    @task(pool=here)
     def validate(extracted: dict[str, Any]) -> dict[str, Any]:
         """ID matching and mapping completeness, on the distinct people and assignments."""
         from include.run import handed
@@ -183,7 +203,7 @@ def _four_steps(integration: Integration, feed: str) -> None:
         given = handed.extracted_from_json(extracted)
         return steps.run(given, lambda services: step.validate(given, services))
 
-    @task
+    @task(pool=here)
     def transform(validated: dict[str, Any]) -> dict[str, Any]:
         """Decide about every slot; say what the partner should hold."""
         from include.run import handed
@@ -192,7 +212,7 @@ def _four_steps(integration: Integration, feed: str) -> None:
         given = handed.validated_from_json(validated)
         return steps.run(given.extracted, lambda services: step.transform(integration, given, services))
 
-    @task
+    @task(pool=at_partner)
     def deliver(decided: dict[str, Any]) -> dict[str, Any]:
         """Send what differs, verify it, and fail unless the ledger agrees."""
         from include.run import deliver as step
@@ -202,6 +222,20 @@ def _four_steps(integration: Integration, feed: str) -> None:
         return steps.run(given, lambda services: step.deliver(integration, given, services, _order()))
 
     deliver(transform(validate(extract())))  # type: ignore[arg-type]  # at parse time these are references
+
+
+def _pools(integration: Integration, head: FeedHead) -> tuple[str, str]:
+    """The pools of what is done here and of what waits for the partner (docs/decisions/0031).
+
+    A feed of identity providers has no connection: whom it asks is nobody else's partner.
+    """
+    here = "default_pool" if integration.on_call else OTHERS_POOL
+    partner = head.connection
+    if not partner and isinstance(integration.source, IdentityProviders):
+        partner = head.feed
+    if not partner:
+        return here, here
+    return here, f"{ON_CALL_PARTNER_POOL if integration.on_call else PARTNER_POOL}{partner}"
 
 
 @dataclass(frozen=True, slots=True)

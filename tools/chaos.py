@@ -47,7 +47,9 @@ PARTS = (
     Part(("tests/chaos/test_failure_is_told.py",)),
     Part(("tests/delivery/test_vacuum.py",), {"CALLBOARD_VACUUM_ROUNDS": "4"}),
     Part(("tests/delivery/test_zombies.py",), {"CALLBOARD_ZOMBIE_SEEDS": "8"}),
-    Part(("tests/delivery/test_faults.py",), {"CALLBOARD_FAULT_EXAMPLES": "60"}),
+    Part(("tests/delivery/test_kill_pushes.py",)),
+    Part(("tests/delivery/test_receivers.py",), {"CALLBOARD_RECEIVER_EXAMPLES": "30", "CALLBOARD_RECEIVER_SEEDS": "5"}),
+    Part(("tests/delivery/test_faults.py",), {"CALLBOARD_FAULT_EXAMPLES": "60", "CALLBOARD_FAULT_SEEDS": "2"}),
     Part(("tests/delivery/test_kill.py",), {"CALLBOARD_KILL_SEEDS": "16", "CALLBOARD_MARKER_SEEDS": "4"}),
 )
 

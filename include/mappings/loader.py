@@ -2,14 +2,16 @@
 
 What a file leaves out is filled in with the integration's documented default.
 
-Three ways in, from cheap to whole: :func:`feeds` reads only the YAML files (for parsing Dag files), :func:`load_feed`
-reads one feed whole (for a run), :func:`check_all` reads everything and says what is wrong with it (for the author).
+Ways in, from cheap to whole: :func:`feeds_of` reads the YAML files of one integration (for parsing its Dag file),
+:func:`feeds` those of all, :func:`load_feed` reads one feed whole (for a run), :func:`check_all` reads everything and
+says what is wrong with it (for the author).
 A wrong feed never stops the others.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from pydantic import ValidationError
 from include.errors import ConfigurationError, Fault, MappingError
 from include.mappings.feed_file import FeedFile
 from include.mappings.file_names import is_numbered
+from include.mappings.first_look import may_say
 from include.mappings.frozen import freeze, version_of
 from include.mappings.reading import Reading, is_feed_name, read_feed
 from include.mappings.schema import FeedMapping, Recipients
@@ -41,7 +44,8 @@ class FeedHead:
     ``error`` is the fault that every run of the feed will fail with; the other parts then hold what is right in itself,
     and the integration's defaults, so that the right Dag file runs it, on time, and the right people hear of it.
     ``integration`` is ``None`` if neither the file nor its name says it. ``time_zone`` is ``None`` where the
-    installation's default holds. ``where``: what it delivers to, in words, if not files.
+    installation's default holds. ``where``: what it delivers to, in words, if not files. ``connection``: the Airflow
+    connection to its partner, empty where it has none.
     """
 
     feed: str
@@ -53,6 +57,7 @@ class FeedHead:
     recipients: Recipients = field(default_factory=Recipients)
     error: MappingError | None = None
     where: str = ""
+    connection: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,22 @@ def feeds(folder: Path, only: str | None = None) -> tuple[FeedHead, ...]:
     Raises:
         ConfigurationError: there is no such folder.
     """
-    return tuple(_head(read_feed(folder, feed)) for feed in _names(folder) if only in (None, feed))
+    return tuple(_head(read_feed(folder, feed)) for feed in _names(folder, only))
+
+
+def feeds_of(folder: Path, slug: str, only: str | None = None) -> tuple[FeedHead, ...]:
+    """Those of :func:`feeds` that the Dag file of the integration ``slug`` builds.
+
+    Every Dag file is parsed by itself, and the feeds of all others are in the same folder: their files are looked
+    through for the slug, and read no further.
+
+    Raises:
+        ConfigurationError: there is no such folder.
+    """
+    likely = (
+        feed for feed in _names(folder, only) if _named_after(feed) == slug or may_say(folder / f"{feed}.yaml", slug)
+    )
+    return tuple(head for feed in likely if (head := _head(read_feed(folder, feed))).integration == slug)
 
 
 def load_feed(folder: Path, feed: str) -> FeedMapping:
@@ -129,11 +149,15 @@ class _Loaded:
     table: Table[Any] | None = None
 
 
-def _names(folder: Path) -> list[str]:
+def _names(folder: Path, only: str | None = None) -> list[str]:
+    """The feeds of the folder, or ``only`` that one, which costs the same however many others there are."""
     if not folder.is_dir():
         raise ConfigurationError(
             "The mappings folder does not exist.", next_step="point CALLBOARD_MAPPINGS at a folder, or leave it out"
         )
+    if only is not None:
+        is_plain = "/" not in only and not only.startswith(".")
+        return [only] if is_plain and os.path.lexists(folder / f"{only}.yaml") else []
     return sorted(path.stem for path in folder.glob("*.yaml") if not path.name.startswith("."))
 
 
@@ -152,6 +176,7 @@ def _head(reading: Reading) -> FeedHead:
             recipients=mapping.recipients,
             error=error,
             where=_where(mapping, reading.schema) if reading.schema else "",
+            connection=_connection(mapping, reading.schema),
         )
     # It still runs by its clock: a Dag that never runs tells nobody what is wrong.
     values = reading.document.values if reading.document else {}
@@ -174,7 +199,12 @@ def _integration(reading: Reading) -> str | None:
         return None  # Airflow may refuse a Dag of that name, and with it all others of its file
     if reading.schema is not None:
         return reading.schema.slug
-    return max((slug for slug in slugs() if f"{reading.feed}_".startswith(f"{slug}_")), key=len, default=None)
+    return _named_after(reading.feed)
+
+
+def _named_after(feed: str) -> str | None:
+    """The integration whose slug the feed's own name begins with: it counts where the file names none."""
+    return max((slug for slug in slugs() if f"{feed}_".startswith(f"{slug}_")), key=len, default=None)
 
 
 def _alone(values: Mapping[str, Any], key: str) -> Any:
@@ -322,6 +352,12 @@ def _strays(folder: Path, used: set[str]) -> Iterator[Fault]:
         elif path.suffix == ".csv" and path.name not in used:
             near = nearest(path.name, used) if used else "there is no feed"
             yield Fault(path.name, None, None, f"is not used by any feed: {near}")
+
+
+def _connection(mapping: FeedMapping, schema: MappingSchema | None) -> str:
+    if schema is None or (schema.fills and not schema.seen_through):
+        return ""
+    return mapping.destination.connection
 
 
 def _where(mapping: FeedMapping, schema: MappingSchema) -> str:

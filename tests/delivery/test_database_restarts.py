@@ -33,7 +33,7 @@ from include.run.services import Services
 from tests.conftest import Database, free_port
 from tests.support import small_hospital as hospital
 from tests.support.figures import counting
-from tests.support.kills import edit, judge, warm
+from tests.support.kills import edit, judge, something_to_deliver, warm
 from tests.support.receiver import KronosReceiver
 from tests.support.tcp_proxy import TcpProxy, proxied
 from tests.support.world import KRONOS, World, build_world, integration
@@ -189,20 +189,13 @@ def attempt(work: Callable[[], object]) -> CallboardError | None:
     return None
 
 
-def something_to_deliver(scene: Scene) -> None:
-    """Whatever else is edited: every shift ends a minute later."""
-    with scene.world.store() as store:
-        store.execute("UPDATE schedules SET stop_local = stop_local + interval '1 min' WHERE emp_id IS NOT NULL")
-        store.commit()
-
-
 @pytest.mark.timeout(1800)
 def test_a_delivery_whose_database_dies_ends_well(scene: Scene) -> None:
     mortal, world, receiver = scene.mortal, scene.world, scene.receiver
     dice, failed = random.Random(17), 0
     with counting("PostgreSQL killed in a delivery") as figures:
         for name, kind in POINTS * ROUNDS:
-            something_to_deliver(scene)
+            something_to_deliver(world, dice)
             edit(world, dice)
             decided, deaths = world.decide(KRONOS), mortal.deaths
             with struck(mortal, name, kind):
@@ -233,7 +226,7 @@ def test_a_delivery_whose_database_dies_ends_well(scene: Scene) -> None:
 def test_a_run_whose_database_dies_before_it_delivers(scene: Scene, name: str, kind: str) -> None:
     """The extract is tried again under the same run id, with a new fence."""
     mortal, world, run_id = scene.mortal, scene.world, scene.world.run_id()
-    something_to_deliver(scene)
+    something_to_deliver(world, random.Random(name + kind))
     with counting("PostgreSQL killed before a delivery") as figures:
         deaths = mortal.deaths
         with struck(mortal, name, kind):

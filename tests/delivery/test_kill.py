@@ -10,22 +10,30 @@ from __future__ import annotations
 import os
 import random
 import signal
+from functools import partial
+from itertools import product
 
 import pytest
 
 from tests.support.figures import counting
-from tests.support.kills import edit, judge, trial, warm
+from tests.support.kills import Place, edit, judge, places_of, something_to_deliver, trial, warm
 from tests.support.receiver import KronosReceiver
-from tests.support.world import EPIC, KRONOS, effects_of, in_child, kill_at
+from tests.support.world import EPIC, KRONOS, effects_of, in_child, kill_when
 
+CHAOS = bool(os.environ.get("CALLBOARD_CHAOS"))
 #: Each seed is another order of edits and another moment at which the receiver looks. CALLBOARD_KILL_SEEDS and
 #: CALLBOARD_MARKER_SEEDS for more.
+SEEDS = {
+    "rename": int(os.environ.get("CALLBOARD_KILL_SEEDS", "1")),
+    "done_marker": int(os.environ.get("CALLBOARD_MARKER_SEEDS", "1")),
+}
+#: The effects are dealt out to so many worlds: several processes can share them, and none waits long for another.
+#: Those before `deliver` begins are the same for every feed of files: with CALLBOARD_CHAOS they are killed for all.
+PARTS = {"rename": 4, "done_marker": 2}
+WHOLE = {"rename", *(("posix_rename", "done_marker") if CHAOS else ())}
 TRIALS = [
-    *(("rename", seed) for seed in range(int(os.environ.get("CALLBOARD_KILL_SEEDS", "4")))),
-    *(("done_marker", seed) for seed in range(int(os.environ.get("CALLBOARD_MARKER_SEEDS", "2")))),
+    (publish, seed, part) for publish, parts in PARTS.items() for seed in range(SEEDS[publish]) for part in range(parts)
 ]
-#: What happens before `deliver` begins is the same for every profile: with CALLBOARD_CHAOS it is killed for all.
-WHOLE = {"rename", "posix_rename"} | ({"done_marker"} if os.environ.get("CALLBOARD_CHAOS") else set())
 NO_RENAME = {"match": "RENAME ", "status": "op_unsupported", "times": 1_000_000}
 
 
@@ -40,28 +48,34 @@ def _no_fault_outlives_its_test(partner_server):
     partner_server.set_faults()
 
 
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize(("publish", "seed"), TRIALS)
-def test_killed_at_every_effect_the_partner_still_equals_the_store(world, partner_server, tmp_path, publish, seed):
-    dice = random.Random(seed)
+def to_kill(effects: list[str], publish: str) -> list[Place]:
+    """The effects at which a run is to be killed."""
+    return places_of(effects)[0 if publish in WHOLE else effects.index("ledger.begin_delivery") :]
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(("publish", "seed", "part"), TRIALS)
+def test_killed_at_every_effect_the_partner_still_equals_the_store(
+    world, partner_server, tmp_path, publish, seed, part
+):
+    dice = random.Random(f"{seed} {part}")
     receiver = KronosReceiver(world.partner / KRONOS, marker=world.publish_by(KRONOS, publish))
     if publish == "done_marker":
         partner_server.set_faults(NO_RENAME)
-    edit(world, dice)
+    world.run(KRONOS)
+    receiver.collect()
+    something_to_deliver(world, dice)
     effects = effects_of(lambda: world.run(KRONOS), tmp_path / "effects.json")
     receiver.collect()
     visible = "sftp.mark" if publish == "done_marker" else "sftp.rename"
     assert {"ledger.claim", "sftp.login", "ledger.prepare", visible, "ledger.commit"} <= set(effects)
-    first = 1 if publish in WHOLE else effects.index("ledger.begin_delivery") + 1
-    killed = 0
     with counting(f"kill -9 at every effect ({publish})") as figures:
-        for number in range(first, len(effects) + 1):
-            for moment in ("before", "after"):
-                killed += trial(world, receiver, dice, number, moment) == -signal.SIGKILL
-                figures.tries += 1
-                judge(world, receiver, figures)
-                assert not figures.faults, f"at {moment} {effects[number - 1]} ({number})"
-    assert killed >= len(effects) - first  # a run without changes has fewer effects than the first one
+        for place, moment in product(to_kill(effects, publish)[part :: PARTS[publish]], ("before", "after")):
+            ended = trial(world, receiver, dice, kill_when(place.name, moment, nth=place.nth))
+            assert ended == -signal.SIGKILL or not place.is_certain, f"{moment} {place}"
+            figures.tries += 1
+            judge(world, receiver, figures)
+            assert not figures.faults, f"{moment} {place}"
     left = [file.name for file in (world.partner / KRONOS).iterdir()]
     assert left == []  # neither a temporary file nor one without a marker
 
@@ -81,20 +95,19 @@ def test_killed_at_every_effect_the_on_call_file_is_whole(world, tmp_path, publi
     marker = world.publish_by(EPIC, publish)
     world.run(EPIC)
     effects = effects_of(lambda: world.run(EPIC), tmp_path / "effects.json")
-    first = 1 if publish in WHOLE else effects.index("ledger.begin_delivery") + 1
     dice = random.Random(3)
     with counting(f"kill -9 at every effect, one name ({publish})") as figures:
-        for number in range(first, len(effects) + 1):
-            for moment in ("before", "after"):
-                before = visible(world, marker)
-                edit(world, dice)
-                run_id = world.run_id()
-                in_child(lambda run_id=run_id: world.run(EPIC, run_id=run_id), kill_at(number, moment))
-                left = visible(world, marker)
-                world.run(EPIC)
-                after = visible(world, marker)
-                figures.tries += 1
-                figures.partial += left is not None and not left.endswith(b"\r\n")
-                figures.lost += (left is None and not marker) or after is None
-                figures.backwards += left not in (before, after, None)
-                assert not figures.faults, f"at {moment} {effects[number - 1]}"
+        for place, moment in product(to_kill(effects, publish), ("before", "after")):
+            before = visible(world, marker)
+            edit(world, dice)
+            work = partial(world.run, EPIC, run_id=world.run_id())
+            ended = in_child(work, kill_when(place.name, moment, nth=place.nth))
+            assert ended == -signal.SIGKILL or not place.is_certain, f"{moment} {place}"
+            left = visible(world, marker)
+            world.run(EPIC)
+            after = visible(world, marker)
+            figures.tries += 1
+            figures.partial += left is not None and not left.endswith(b"\r\n")
+            figures.lost += (left is None and not marker) or after is None
+            figures.backwards += left not in (before, after, None)
+            assert not figures.faults, f"{moment} {place}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,13 +17,21 @@ from sandbox import messaging, tigerconnect
 from sandbox.documents import Documents
 from tests.delivery import test_outlook, test_secure_messaging, test_tigerconnect
 from tests.support import http_partners
+from tests.support.figures import Figures, counting
 from tests.support.spok_server import spok_server
-from tests.support.world import decide, effects_of, in_child, integration, kill_at
+from tests.support.world import decide, effects_of, in_child, integration, kill_at, kill_when
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
+    from include.effects import Moment
     from tests.support.world import World
+
+
+PARTNERS = ("outlook", "voalte", "teams", "spok")
+#: What happens before `deliver` begins is the same for every partner: with CALLBOARD_CHAOS it is killed for all.
+WHOLE = PARTNERS if os.environ.get("CALLBOARD_CHAOS") else PARTNERS[:1]
 
 
 @dataclass
@@ -106,10 +116,32 @@ def utc(instant: Any) -> str:
     return str(instant.astimezone(UTC).isoformat())
 
 
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("which", ["outlook", "voalte", "teams", "spok"])
-def test_killed_at_the_effects_of_a_push_the_partner_equals_the_store(which, request, tmp_path):
-    side: Side = request.getfixturevalue(which)
+@dataclass
+class Killed:
+    """One partner of records, and runs that are killed while it is kept up to date."""
+
+    side: Side
+    dice: random.Random
+    effects: list[str]
+    """What a run with something to add, to change and to delete does."""
+    figures: Figures
+
+    def trial(self, observer: Callable[[str, Moment], None], at: str) -> bool:
+        """Edit, let ``observer`` kill a run, run again; whether it was killed."""
+        _edit(self.side, self.dice)
+        run_id = self.side.world.run_id()
+        ended = in_child(lambda: self.side.run(run_id), observer)
+        self.side.run()
+        self.figures.tries += 1
+        self.figures.wrong += ended not in (0, -signal.SIGKILL)
+        self.figures.lost += self.side.held() != self.side.wanted()
+        assert not self.figures.faults, at
+        return ended == -signal.SIGKILL
+
+
+@pytest.fixture
+def killed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Killed]:
+    side: Side = request.getfixturevalue(request.param)
     dice = random.Random(4)
     side.run()
     assert side.held() == side.wanted()
@@ -117,20 +149,37 @@ def test_killed_at_the_effects_of_a_push_the_partner_equals_the_store(which, req
     _edit(side, dice)
     effects = effects_of(side.run, tmp_path / "effects.json")
     assert any(name.endswith((".ask", ".call")) for name in effects)
-    # Each kind of effect the first time it happens; of what is said to the partner and written down, also the last.
-    last = {name: len(effects) - effects[::-1].index(name) - 1 for name in effects}
-    said = {name: place for name, place in last.items() if name.endswith((".ask", ".call", "_rows"))}
-    places = sorted({effects.index(name) for name in effects} | {*said.values()})
-    killed = 0
-    for place in places:
-        for moment in ("before", "after"):
-            _edit(side, dice)
-            run_id = side.world.run_id()
-            ended = in_child(lambda run_id=run_id: side.run(run_id), kill_at(place + 1, moment))
-            killed += ended == -signal.SIGKILL
-            side.run()
-            assert side.held() == side.wanted(), f"{moment} {effects[place]}"
-    assert killed > len(places)
+    with counting(f"kill -9 at the effects of a push ({request.param})") as figures:
+        yield Killed(side, dice, effects, figures)
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("killed", PARTNERS, indirect=True)
+def test_killed_when_an_effect_happens_first_the_partner_equals_the_store(
+    killed: Killed, request: pytest.FixtureRequest
+) -> None:
+    """Each kind of effect, before and after it."""
+    names = dict.fromkeys(killed.effects)
+    if request.node.callspec.params["killed"] not in WHOLE:
+        names = dict.fromkeys(name for name in names if killed.effects.index(name) >= begun(killed.effects))
+    for name, moment in product(names, ("before", "after")):
+        assert killed.trial(kill_when(name, moment), f"{moment} {name}"), f"no {name}"
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("killed", PARTNERS, indirect=True)
+def test_killed_when_the_last_was_said_the_partner_equals_the_store(killed: Killed) -> None:
+    """Of what is said to the partner and written down: at the number that it had where it happened last."""
+    effects = killed.effects
+    said = {name for name in effects if name.endswith((".ask", ".call", "_rows"))}
+    places = sorted(len(effects) - effects[::-1].index(name) for name in said)
+    assert places
+    for number, moment in product(places, ("before", "after")):
+        killed.trial(kill_at(number, moment), f"{moment} {effects[number - 1]} ({number})")
+
+
+def begun(effects: list[str]) -> int:
+    return effects.index("ledger.begin_delivery")
 
 
 def _edit(side: Side, dice: random.Random) -> None:

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from include.destinations.sftp import SftpSession
 
 PHASES = ("key exchange", "authentication", "data", "reply to the rename")
-#: Seconds that an answer may take, from when on something is wrong; before, everything must be answered in time.
-TIMEOUT, ALIVE = 1.0, 5.0
+#: Seconds that an answer may take, from when on something is wrong.
+TIMEOUT = 1.0
+#: Seconds that it may take before, when everything must be answered: on a busy machine, and in a login all at once.
+ALIVE = {"key exchange": TIMEOUT, "authentication": 10.0, "data": 30.0, "reply to the rename": 30.0}
 #: Bytes of the packet that ends the key exchange, which a client that is shown an unknown key may not say any more
 #: (RFC 4253, 6 and 7.3). What breaks in it breaks the exchange, or the login after it: whichever notices first.
 NEW_KEYS = 16
@@ -115,7 +117,7 @@ def suffer(place: Place, payload: Path, proxy: TcpProxy, phase: str, fault: How)
     watches: list[Stopwatch] = []
     begin = threading.Thread(target=lambda: proxy.struck.wait(BOUND) and watches.append(Stopwatch()))
     begin.start()
-    patience = TIMEOUT if phase == "key exchange" else ALIVE
+    patience = ALIVE[phase]
     began = time.monotonic()
     error: CallboardError | None = None
     try:

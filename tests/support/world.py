@@ -199,14 +199,17 @@ def kill_at(number: int, moment: Moment) -> Callable[[str, Moment], None]:
 
 
 def kill_when(
-    name: str, moment: Moment, beside: Callable[[str, Moment], None] | None = None
+    name: str, moment: Moment, beside: Callable[[str, Moment], None] | None = None, nth: int = 1
 ) -> Callable[[str, Moment], None]:
-    """An observer that kills its own process at the first effect of that name; until then ``beside`` observes too."""
+    """An observer that kills its own process at the ``nth`` effect of that name; until then ``beside`` observes too."""
+    seen = 0
 
     def observer(effect: str, now: Moment) -> None:
+        nonlocal seen
         if beside is not None:
             beside(effect, now)
-        if (effect, now) == (name, moment):
+        seen += (effect, now) == (name, "before")
+        if (effect, now, seen) == (name, moment, nth):
             os.kill(os.getpid(), signal.SIGKILL)
 
     return observer
@@ -232,13 +235,15 @@ def effects_of(work: Callable[[], Any], file: Path) -> list[str]:
 
 
 class Paused:
-    """``work`` in a child that stops itself before its ``number``-th effect, or ends if it has fewer."""
+    """``work`` in a child that stops itself before its ``number``-th effect (``of`` a name), or ends without it."""
 
-    def __init__(self, number: int, work: Callable[[], Any]) -> None:
+    def __init__(self, number: int, work: Callable[[], Any], of: str = "") -> None:
         seen = 0
 
-        def observer(_: str, moment: str) -> None:
+        def observer(name: str, moment: str) -> None:
             nonlocal seen
+            if of not in ("", name):
+                return
             seen += moment == "before"
             if seen == number and moment == "before":
                 os.kill(os.getpid(), signal.SIGSTOP)
@@ -246,9 +251,14 @@ class Paused:
         self._pid = start_child(work, observer)
         _, self._status = os.waitpid(self._pid, os.WUNTRACED)
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether it stands still; else it has ended before."""
+        return os.WIFSTOPPED(self._status)
+
     def wake(self) -> int:
         """Let it go on; returns how it ended."""
-        if os.WIFSTOPPED(self._status):
+        if self.is_paused:
             os.kill(self._pid, signal.SIGCONT)
             _, self._status = os.waitpid(self._pid, 0)
         return os.waitstatus_to_exitcode(self._status)
