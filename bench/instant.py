@@ -7,6 +7,7 @@ of the scheduler's own CPU, and how many tasks have ended. SIGTERM ends it.
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import time
@@ -64,7 +65,7 @@ def main(file: Path) -> None:
     from airflow.observability.metrics import stats_utils
     from airflow.utils.providers_configuration_loader import providers_configuration_loaded
 
-    from bench import instant  # Airflow imports its executor from there, not from this program
+    instant = importlib.import_module("bench.instant")  # Airflow imports its executor from there, not from this program
 
     with file.open("w", encoding="utf-8", buffering=1) as written:
 
