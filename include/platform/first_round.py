@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.table import Table
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from include.platform.feeds import Feed
 
+T = TypeVar("T")
 _COUNTS = ("delivered", "pending", "excluded", "rejected")
 _GOOD = ("delivered", "unchanged")
 _DUE_SECONDS = 15  # Airflow takes one or two
@@ -46,26 +49,38 @@ def trigger_all(
 
     Airflow itself queues a run of a Dag whose clock struck while the platform was down (at the first start: of every
     Dag), a moment after it can. Such a run, queued after ``since``, is the feed's first: a second one would only wait
-    for it, and then find nothing left to do. ``pause`` is called while Airflow takes that moment.
+    for it, and then find nothing left to do. ``pause`` is called while Airflow takes that moment, and while it does not
+    answer.
     """
     for feed in feeds:
-        api.unpause(feed.name)
+        when_it_answers(partial(api.unpause, feed.name), pause)
     runs: dict[str, str] = {}
     deadline = time.monotonic() + _DUE_SECONDS
     while True:
-        for feed in feeds:
-            if feed.name in runs:
-                continue
-            # Asked before the runs are: what is due no more has its run among them.
-            due = api.is_due(feed.name)
-            latest = next(iter(api.runs(feed.name, limit=1)), None)
-            if latest is not None and latest["queued_at"] and datetime.fromisoformat(latest["queued_at"]) >= since:
-                runs[feed.name] = str(latest["dag_run_id"])
-            elif not due or _is_active(latest) or time.monotonic() > deadline:
-                runs[feed.name] = api.trigger(feed.name, note=FIRST_ROUND)
+        # A run that was queued, though nobody heard the answer, is found by the next look.
+        with suppress(AirflowSilent):
+            for feed in feeds:
+                if feed.name in runs:
+                    continue
+                # Asked before the runs are: what is due no more has its run among them.
+                due = api.is_due(feed.name)
+                latest = next(iter(api.runs(feed.name, limit=1)), None)
+                if latest is not None and latest["queued_at"] and datetime.fromisoformat(latest["queued_at"]) >= since:
+                    runs[feed.name] = str(latest["dag_run_id"])
+                elif not due or _is_active(latest) or time.monotonic() > deadline:
+                    runs[feed.name] = api.trigger(feed.name, note=FIRST_ROUND)
         if len(runs) == len(feeds):
             return runs
         pause()
+
+
+def when_it_answers(ask: Callable[[], T], pause: Callable[[], None]) -> T:
+    """Ask Airflow something that may be asked twice, until it answers: it starts, or a busy machine lets it wait."""
+    while True:
+        try:
+            return ask()
+        except AirflowSilent:  # its supervisor starts it again, or `pause` says that it gave up
+            pause()
 
 
 def _is_active(run: dict[str, Any] | None) -> bool:

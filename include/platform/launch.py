@@ -218,14 +218,14 @@ class Platform:
         """Wait until every feed's Dag file was read since the start, well or badly."""
         deadline = time.monotonic() + _PARSED_SECONDS
         while True:
-            read = api.dags()
+            read = first_round.when_it_answers(api.dags, self.watch)
             missing = sorted(
                 feed.name
                 for feed in self._feeds
                 if not feed.fault and (feed.name not in read or read[feed.name] < self._started)
             )
             if missing:
-                broken = api.import_errors()
+                broken = first_round.when_it_answers(api.import_errors, self.watch)
                 missing = [feed.name for feed in self._feeds if feed.name in missing and feed.integration not in broken]
             if not missing:
                 return
@@ -239,7 +239,7 @@ class Platform:
 
     def _problems(self, api: AirflowApi) -> dict[str, str]:
         """Why a feed cannot run at all, by feed."""
-        broken = api.import_errors()
+        broken = first_round.when_it_answers(api.import_errors, self.watch)
         problems = {feed.name: broken[feed.integration] for feed in self._feeds if feed.integration in broken}
         return problems | {feed.name: feed.fault for feed in self._feeds if feed.fault}
 

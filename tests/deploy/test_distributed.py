@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.airflow,
     pytest.mark.timeout(1500),
-    pytest.mark.xdist_group("distributed"),
+    pytest.mark.xdist_group("platform"),  # one whole platform at a time: two would slow each other down
     pytest.mark.skipif(bool(why_not()), reason=why_not()),
     pytest.mark.skipif(shutil.which("redis-server") is None, reason="install the system package redis-server"),
 ]

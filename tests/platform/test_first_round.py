@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from include.errors import ConfigurationError
-from include.platform.airflow_api import AirflowApi
+from include.platform.airflow_api import AirflowApi, AirflowSilent
 from include.platform.feeds import Feed
 from include.platform.files import write_private_json
 from include.platform.first_round import as_table, table_rows, trigger_all, wait_for_round
@@ -145,6 +145,32 @@ def test_a_run_that_airflow_is_about_to_queue_is_waited_for(api: AirflowApi, air
     runs = trigger_all(api, feeds("slow", "other"), START, pause=lambda: next(moments))
     assert runs == {"slow": "scheduled__1", "other": "manual__other"}
     assert "POST /api/v2/dags/slow/dagRuns" not in airflow.requests
+
+
+def test_a_busy_airflow_is_asked_again_and_queues_one_run(api: AirflowApi, airflow: Airflow) -> None:
+    silences = {"unpause": 2, "trigger": 1}
+
+    class Busy(AirflowApi):
+        def unpause(self, dag_id: str) -> None:
+            self._silent("unpause")
+            super().unpause(dag_id)
+
+        def trigger(self, dag_id: str, conf: Any = None, note: str | None = None) -> str:
+            run_id = super().trigger(dag_id, conf, note)
+            queued = {"dag_run_id": run_id, "queued_at": (START + timedelta(seconds=1)).isoformat(), "state": "queued"}
+            airflow.runs[dag_id] = [queued]
+            self._silent("trigger")  # it has queued the run, and nobody hears of it
+            return run_id
+
+        def _silent(self, what: str) -> None:
+            if silences[what]:
+                silences[what] -= 1
+                raise AirflowSilent("Airflow does not answer.", next_step="wait")
+
+    with Busy(api.url, "admin", PASSWORD) as busy:
+        assert trigger_all(busy, feeds("feed"), START, pause=lambda: None) == {"feed": "manual__feed"}
+    assert airflow.requests.count("POST /api/v2/dags/feed/dagRuns") == 1
+    assert set(silences.values()) == {0}
 
 
 def _never() -> None:

@@ -31,7 +31,7 @@ from tests.support.whole_platform import WholePlatform, wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1200), pytest.mark.xdist_group("many_feeds")]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1200), pytest.mark.xdist_group("platform")]
 
 NOW = "2026-03-04T15:00:00+00:00"
 SELDOM = "0 0 29 2 *"  # nothing runs but what the test asks for
