@@ -1,4 +1,4 @@
-"""Many feeds on one Airflow: their Dag files, a task's start among them, the scheduler's loop, an idle feed's cost."""
+"""Many feeds on one Airflow: their Dag files, a task's start among them, the scheduler's loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.idle import measure_idle
 from bench.many_airflow import AirflowOfBench, airflow_of_bench, airflow_settings
 from bench.measure import Figure, Try, in_child, ratio, side_by_side
 from include.settings import PROJECT_ROOT
@@ -43,10 +42,9 @@ class Loop:
 
 
 def measure(folder: Path, feeds: int, rounds: int) -> Iterator[Figure]:
-    """``feeds`` feeds; what is compared, in so many ``rounds``. Starts a database, a scheduler and a whole platform."""
+    """``feeds`` feeds; what is compared, in so many ``rounds``. Starts a database and a scheduler."""
     yield from measure_parsing(folder, feeds, rounds)
     yield from _scheduling(folder / "scheduling", write_many(folder / "scheduled", feeds))
-    yield from measure_idle(folder / "idle", 10 * rounds)
 
 
 def measure_parsing(folder: Path, feeds: int, rounds: int) -> Iterator[Figure]:
@@ -179,7 +177,7 @@ def _scheduling(folder: Path, many: ManyFeeds) -> Iterator[Figure]:
 
 def _loops(airflow: AirflowOfBench, file: Path, feeds: int) -> tuple[list[Loop], list[Loop]]:
     """The scheduler's loops until every feed had run, and after that."""
-    scheduler = airflow.start("-m", "bench.instant", str(file), stderr=(file.parent / "scheduler.log").open("wb"))
+    scheduler = airflow.start("-m", "bench.loops", str(file), stderr=(file.parent / "scheduler.log").open("wb"))
     try:
         deadline = time.monotonic() + _BUSY_AT_MOST
         while _dags_that_ran(airflow) < feeds:

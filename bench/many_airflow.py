@@ -69,7 +69,7 @@ class AirflowOfBench:
         program = self.start(*words, stderr=subprocess.PIPE)
         _, told = program.communicate()
         if program.returncode != 0:
-            raise RuntimeError(f"{words} failed: {told.decode()[-2000:]}")
+            raise RuntimeError(f"{words} ended with {program.returncode}: {told.decode()[-2000:]}")
         return Spent(time.perf_counter() - began, _cpu_of_children() - before)
 
     def start(self, *words: str, **arguments: Any) -> subprocess.Popen[bytes]:
