@@ -10,6 +10,8 @@ from __future__ import annotations
 import random
 import re
 import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -50,10 +52,14 @@ BEGIN_SECONDS, RUN_SECONDS = 400, 900
 
 
 @pytest.fixture(scope="module")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    folder = tmp_path_factory.mktemp("distributed")
-    for place in (folder, *folder.parents[:2]):  # other accounts come to what lies in it through mounts alone
-        place.chmod(place.stat().st_mode | 0o011)
+def deployment() -> Iterator[Deployment]:
+    # Not in pytest's own folder, which each session of pytest closes to other accounts while this one's still run.
+    with tempfile.TemporaryDirectory(prefix="callboard-distributed-", ignore_cleanup_errors=True) as place:
+        Path(place).chmod(0o755)
+        yield from _deployed(Path(place))
+
+
+def _deployed(folder: Path) -> Iterator[Deployment]:
     mappings = folder / "mappings"
     shutil.copytree(
         PROJECT_ROOT / "include" / "mappings", mappings, ignore=shutil.ignore_patterns("*.py", "__pycache__")
