@@ -1,14 +1,8 @@
-"""Identity providers as hospitals have them, on loopback: npm's certified ``oidc-provider``, and ``samlp`` for SAML.
-
-Their packages are installed once, into a cache folder that is named by the lock's hash.
-"""
+"""Identity providers as hospitals have them, on loopback: npm's certified ``oidc-provider``, and ``samlp`` for SAML."""
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
-import shutil
 import subprocess
 import tempfile
 import time
@@ -19,49 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import pytest
 
 from tests.conftest import free_port
+from tests.support import npm_packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 SOURCES = Path(__file__).parent / "identity_providers"
-_INSTALL_SECONDS = 300
 _START_SECONDS = 60
-
-
-def installed() -> Path:
-    """The folder with the providers and all that they need; skips where node or npm is missing.
-
-    Several processes may ask at the same time: one installs, the others wait.
-    """
-    missing = [program for program in ("node", "npm") if not shutil.which(program)]
-    if missing:
-        pytest.skip(f"{' and '.join(missing)} missing: the identity providers of these tests are node programs")
-    lock = (SOURCES / "package-lock.json").read_bytes()
-    folder = _cache() / hashlib.sha256(lock).hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        if not (folder / "installed").exists():
-            for file in ("package.json", "package-lock.json"):
-                shutil.copy(SOURCES / file, folder)
-            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-            subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=_INSTALL_SECONDS)
-            (folder / "installed").touch()
-        for file in ("op.mjs", "saml_idp.cjs"):
-            if not (folder / file).exists() or (folder / file).read_bytes() != (SOURCES / file).read_bytes():
-                shutil.copy(SOURCES / file, folder)
-    return folder
-
-
-def _cache() -> Path:
-    home = Path.home() / ".cache"
-    with suppress(OSError):
-        home.mkdir(exist_ok=True)
-        return home / "callboard-tests"
-    return Path(tempfile.gettempdir()) / "callboard-tests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +84,7 @@ def _url(listed: dict[str, Any]) -> str:
 
 @contextmanager
 def _node(program: str, about: dict[str, Any], listed: list[dict[str, Any]], answers: str) -> Iterator[None]:
-    folder = installed()
+    folder = npm_packages.installed(SOURCES, "op.mjs", "saml_idp.cjs")
     with (
         tempfile.TemporaryFile() as printed,
         subprocess.Popen(

@@ -1,16 +1,10 @@
-"""Object storage on loopback: moto for S3, and Azurite for Azure Blob Storage, each a process of its own.
-
-Azurite is a node program. It is installed once, into a cache folder that is named by its lock's hash.
-"""
+"""Object storage on loopback: moto for S3, and Azurite for Azure Blob Storage, each a process of its own."""
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,9 +17,9 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import pytest
 
 from tests.conftest import free_port
+from tests.support import npm_packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +28,6 @@ SOURCES = Path(__file__).parent / "object_stores"
 #: The name of the Airflow connection, and the variable that holds it.
 CONNECTION = "callboard_artifacts"
 VARIABLE = "AIRFLOW_CONN_CALLBOARD_ARTIFACTS"
-_INSTALL_SECONDS = 300
 _START_SECONDS = 60
 _ACCOUNT = "callboardtest"
 _KEY = "dGhlIGtleSBvZiBhIHRlc3QsIGtub3duIHRvIGV2ZXJ5Ym9keSwgb2YgNjQgYnl0ZXMgb3Igc28uLi4="
@@ -156,42 +149,12 @@ def s3() -> Iterator[ObjectStorage]:
 def azure() -> Iterator[ObjectStorage]:
     """Run Azurite's blob service; skips where node or npm is missing."""
     port = free_port()
-    program = installed() / "node_modules/azurite/dist/src/blob/main.js"
+    program = npm_packages.installed(SOURCES) / "node_modules/azurite/dist/src/blob/main.js"
     with tempfile.TemporaryDirectory() as folder:
         command = ["node", str(program), "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
         command += ["--blobPort", str(port), "--location", folder]
         with _running(command, port, {"AZURITE_ACCOUNTS": f"{_ACCOUNT}:{_KEY}"}):
             yield ObjectStorage("azure", port)
-
-
-def installed() -> Path:
-    """The folder with Azurite and all that it needs; skips where node or npm is missing.
-
-    Several processes may ask at the same time: one installs, the others wait.
-    """
-    missing = [program for program in ("node", "npm") if not shutil.which(program)]
-    if missing:
-        pytest.skip(f"{' and '.join(missing)} missing: the Azure Blob Storage of these tests is a node program")
-    lock = (SOURCES / "package-lock.json").read_bytes()
-    folder = _cache() / hashlib.sha256(lock).hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        if not (folder / "installed").exists():
-            for file in ("package.json", "package-lock.json"):
-                shutil.copy(SOURCES / file, folder)
-            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-            subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=_INSTALL_SECONDS)
-            (folder / "installed").touch()
-    return folder
-
-
-def _cache() -> Path:
-    home = Path.home() / ".cache"
-    with suppress(OSError):
-        home.mkdir(exist_ok=True)
-        return home / "callboard-tests"
-    return Path(tempfile.gettempdir()) / "callboard-tests"
 
 
 @contextmanager
