@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 #: Name -> its number in the kernel. All that is needed: what is not named here, a container may drop.
 _CAPABILITIES = {"CHOWN": 0, "KILL": 5, "SETGID": 6, "SETUID": 7, "SYS_CHROOT": 18}
+#: Sessions are found by the numbers of their accounts, so two services would end each other's.
+_ONE_PER_MACHINE = Path("/run/callboard-hosting.lock")
 _ROUND_SECONDS = 1.0
 _SWEEP_SECONDS = 600.0
 #: What an orderly end of a session takes, at most; then it is cut off.
@@ -64,7 +66,7 @@ class Service:
         for folder in (self._settings.root, self._settings.applied):
             folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             require_safe(folder)
-        with _alone(self._settings):
+        with _alone(self._settings.applied / "lock"), _alone(_ONE_PER_MACHINE):
             make_host_keys(self._settings.keys)
             log = FileLog()
             try:
@@ -186,13 +188,13 @@ def _raise_limit_of_files() -> None:
 
 
 @contextmanager
-def _alone(settings: HostingSettings) -> Iterator[None]:
-    with (settings.applied / "lock").open("ab") as lock:
+def _alone(place: Path) -> Iterator[None]:
+    with place.open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigurationError(
-                f"Another hosting service uses {settings.keys}.",
-                next_step="stop it, or give this one folders of its own",
+                f"Another hosting service holds {place}.",
+                next_step="stop it, or give this one a container and folders of its own",
             ) from None
         yield

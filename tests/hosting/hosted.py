@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import paramiko
 import psutil
+import pytest
 
 from include.destinations.connection import ConnectionDetails
 from include.hosting.health import troubles
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[2]
 #: What docs/deploy/hosted-sftp.md tells container engines to leave to the service.
 CAPABILITIES = ("chown", "kill", "setgid", "setuid", "sys_chroot")
+#: One service at a time: each takes the sessions of all hosted accounts of a machine for its own.
+ALONE = pytest.mark.xdist_group("hosting")
+#: What paramiko raises when the server has ended the session: which one depends on where it stood at that moment.
+CUT = (OSError, EOFError, paramiko.SSHException)
 #: In the namespace: where the folders of a test are mounted.
 ROOT, KEYS = "/srv", "/mnt"
 _MACHINE = """\
@@ -189,8 +195,6 @@ class Hosted:
     @contextmanager
     def session(self, account: str, key: Key | None = None) -> Iterator[Any]:
         """A session of another client: paramiko's."""
-        import paramiko
-
         with paramiko.SSHClient() as client:
             client.load_host_keys(str(self.known_hosts))
             client.connect(
@@ -198,6 +202,8 @@ class Hosted:
                 key_filename=str((key or self.key(account)).file),
                 allow_agent=False,
                 look_for_keys=False,
+                banner_timeout=60,
+                auth_timeout=60,
             )
             sftp = client.open_sftp()
             sftp.get_channel().settimeout(30)

@@ -6,9 +6,12 @@ import os
 
 import pytest
 
+from tests.hosting.hosted import ALONE
 from tests.support.sftp_servers import SftpServer
 from tests.support.small_hospital import NOW
 from tests.support.world import EPIC, KRONOS, build_world
+
+pytestmark = ALONE
 
 
 @pytest.fixture

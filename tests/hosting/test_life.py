@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosting.hosted import CAPABILITIES, PROJECT, answers, hosted, names, wait_for
+from tests.hosting.conftest import TWO
+from tests.hosting.hosted import ALONE, CAPABILITIES, CUT, PROJECT, answers, hosted, names, wait_for
+
+pytestmark = ALONE
 
 
 def keys_of(service) -> dict[str, bytes]:
@@ -52,7 +55,7 @@ def test_a_session_that_goes_on_is_ended_in_time(service):
     service.start("--stop-seconds", "1")
     with service.session("mercy") as sftp:
         assert service.stop() == 0
-        with pytest.raises((OSError, EOFError)):
+        with pytest.raises(CUT):
             sftp.stat("/")
     assert "1 session(s) were cut short" in service.log
     wait_for(lambda: "session closed for local user mercy" in service.log, "the farewell of the file server")
@@ -69,7 +72,7 @@ def test_who_asks_twice_does_not_wait(service):
 
 
 def test_a_silent_session_is_ended(service):
-    service.start("--idle-seconds", "1")
+    service.start("--idle-seconds", "5")  # enough to sign in on a machine that is busy
     with service.session("mercy") as sftp:
         sftp.stat("/")
         wait_for(lambda: sftp.get_channel().closed, "the server to end the session")
@@ -98,7 +101,20 @@ def test_two_services_do_not_share_their_folders(service):
     (service.folder / "etc").rename(service.folder / "etc.first")
     second.start(wait=False)
     assert second.process.wait(timeout=60) == 1
-    assert "Another hosting service uses /mnt." in service.log
+    assert "Another hosting service holds /mnt/applied/lock." in service.log
+
+
+def test_two_services_do_not_share_a_machine(service, tmp_path):
+    """They would end each other's sessions, whose accounts have the same numbers."""
+    machine = tmp_path / "run"
+    machine.mkdir()
+    service.start(more=f"mount --bind {machine} /run")
+    with hosted(tmp_path / "second") as second:
+        second.write_accounts(TWO)
+        second.start(more=f"mount --bind {machine} /run", wait=False)
+        assert second.process.wait(timeout=60) == 1
+        assert "Another hosting service holds /run/callboard-hosting.lock." in second.log
+    assert not service.ended
 
 
 def test_a_port_that_is_taken_is_told(service):
@@ -177,7 +193,7 @@ def test_many_sessions_at_once_are_all_found(service):
     def stay() -> None:
         with service.session("mercy") as sftp:
             ready.wait(timeout=60)
-            with pytest.raises((OSError, EOFError)):
+            with pytest.raises(CUT):
                 while True:
                     sftp.stat("/")
                     time.sleep(0.05)

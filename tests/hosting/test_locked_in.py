@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import paramiko
 import pytest
 
-from tests.hosting.hosted import CAPABILITIES, names, wait_for
+from tests.hosting.hosted import ALONE, CAPABILITIES, names, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.hosting.hosted import Hosted
 
+pytestmark = ALONE
 SECRET = "nobody-else-may-read-this"
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from include.hosting.folders import make_account
 from include.hosting.retention import sweep
-from tests.hosting.hosted import names, wait_for
+from tests.hosting.hosted import ALONE, names, wait_for
 
+pytestmark = ALONE
 DAY = 86_400
 NUMBER, OTHER = 20_000, 20_001
 
