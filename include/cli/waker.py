@@ -19,9 +19,14 @@ def add_to(app: typer.Typer) -> None:
 
 def waker_command() -> None:
     """Wake feeds within seconds of a change that concerns them, until stopped. `make run` starts one."""
-    from include.platform.waker.service import go_on
+    from include.platform.waker.service import go_on, stand_by
     from include.platform.waker.waking import Waking
+    from include.settings import wakes
 
     become_a_service()
-    services, signals = local_services(), Signals()
+    signals = Signals()
+    if not wakes():
+        stand_by(signals)
+        return
+    services = local_services()
     go_on(services.settings.ledger_dsn, Waking(services, service_airflow), signals)

@@ -115,6 +115,8 @@ def test_every_dag_runs_on_workers_that_share_no_disk(deployment):
     runs = {feed: trigger(deployment, feed) for feed in SHIPPED}
     ended = {feed: wait_for_end(deployment, feed, run) for feed, run in runs.items()}
     assert ended == dict.fromkeys(SHIPPED, "success")
+    began = deployment.airflow("GET", "/dags/~/dagRuns?limit=100")["dag_runs"]
+    assert {run["run_type"] for run in began if run["dag_id"] in SHIPPED} == {"manual"}  # the waker is switched off
     rows = summary(deployment)
     expected = dict.fromkeys(SHIPPED, "delivered") | {UNKNOWN_TO_ANYBODY: "unchanged"}
     assert {feed: row["state"] for feed, row in rows.items()} == expected

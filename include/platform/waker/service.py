@@ -73,6 +73,17 @@ def go_on(dsn: str, waking: Waking, signals: Signals, pace: Pace | None = None) 
         waking.close()
 
 
+def stand_by(signals: Signals, pace: Pace | None = None) -> None:
+    """Wake nobody until a signal asks for the end: a container whose setting says so is well, and stays."""
+    pace = pace or Pace()
+    _log.info("CALLBOARD_WAKER is off: changes wake no feed.")
+    try:
+        while True:
+            signals.pause(pace.tick)
+    except Stopped:
+        _log.info("The waker ends.")
+
+
 def _listening(dsn: str) -> psycopg.Connection[Any]:
     import psycopg
 

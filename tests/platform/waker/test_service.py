@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,10 +16,11 @@ import pytest
 
 from include.database import dispose_engines
 from include.errors import ConfigurationError
+from include.platform.healthy import turns
 from include.platform.signals import Stopped
 from include.platform.waker.service import Pace, go_on, wait_for_quiet
 from include.platform.waker.waking import Waking
-from include.settings import wakes
+from include.settings import PROJECT_ROOT, wakes
 from tests.platform.waker.conftest import ASSET
 from tests.support.store import query
 from tests.support.tcp_proxy import proxied
@@ -207,6 +211,27 @@ def test_it_ends_when_it_is_asked_to_whatever_is_down(hospital, caplog):
 def test_it_can_be_switched_off(monkeypatch, said, expected):
     monkeypatch.setenv("CALLBOARD_WAKER", said)
     assert wakes() is expected
+
+
+def test_switched_off_as_a_container_it_stays_and_touches_nothing(tmp_path):
+    """It asks neither for a store nor for Airflow: there are none here."""
+    nothing = {name: value for name, value in os.environ.items() if not name.startswith("CALLBOARD_")}
+    log = tmp_path / "log"
+    with log.open("wb") as sink:
+        waker = subprocess.Popen(
+            [sys.executable, "callboard", "waker"],
+            cwd=PROJECT_ROOT,
+            env=nothing | {"CALLBOARD_WAKER": "off", "CALLBOARD_VAR": str(tmp_path)},
+            stderr=sink,
+        )
+    try:
+        wait_until(
+            lambda: "changes wake no feed" in log.read_text("utf-8") or waker.poll() is not None, 60, "the waker"
+        )
+        turns(["callboard", "waker"])  # the health check of its container
+    finally:
+        waker.terminate()
+    assert waker.wait(timeout=60) == 0, log.read_text("utf-8")
 
 
 def test_whatever_is_neither_on_nor_off_is_refused(monkeypatch):
