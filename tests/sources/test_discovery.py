@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -128,15 +129,16 @@ def test_one_that_drips_is_cut_off(server):
         handler.send_header("Content-Length", "1000000")
         handler.end_headers()
         with suppress(OSError):
-            for _ in range(400):
+            for _ in range(2000):
                 handler.wfile.write(b" ")
                 time.sleep(0.02)
+            dripped_all.set()
         handler.close_connection = True
 
+    dripped_all = threading.Event()
     server.pages[DISCOVERY] = drip
-    began = time.monotonic()
     assert oidc(server.url, seconds=0.4).unanswered == "it takes too long"
-    assert time.monotonic() - began < 3
+    assert not dripped_all.is_set()
 
 
 @pytest.mark.parametrize("what", ["status", "headers", "a body without a length", "redirects"])
@@ -153,14 +155,15 @@ def test_one_that_drips_anything_else_is_cut_off_too(server, what):
         handler.close_connection = True
         with suppress(OSError):
             handler.wfile.write(begins[what])
-            for _ in range(400):
+            for _ in range(2000):
                 handler.wfile.write(b" ")
                 time.sleep(0.02)
+            dripped_all.set()
 
+    dripped_all = threading.Event()
     server.pages[DISCOVERY] = drip
-    began = time.monotonic()
     assert oidc(server.url, seconds=0.4).unanswered == "it takes too long"
-    assert time.monotonic() - began < 3
+    assert not dripped_all.is_set()
 
 
 def test_one_that_says_nothing_is_cut_off(server, monkeypatch):
@@ -318,12 +321,11 @@ def test_metadata_in_utf_16_are_read(server):
     assert saml(f"{server.url}/metadata").document is not None
 
 
-def test_a_bomb_of_entities_costs_nothing(server):
+def test_a_bomb_of_entities_is_refused(server):
+    """Whoever unpacked it would hold ten thousand million characters."""
     bomb = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "x" * 10}">' for n in range(10))
     server.xml("/metadata", f"<!DOCTYPE md [{bomb}]><md>&e9;</md>")
-    began = time.monotonic()
     assert saml(f"{server.url}/metadata").fault.startswith("the metadata ")
-    assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize(
