@@ -5,6 +5,7 @@ Each rule answers with the faults that it finds, and is shown a file that breaks
 
 from __future__ import annotations
 
+import configparser
 import copy
 import importlib.util
 import json
@@ -33,13 +34,14 @@ ONE_SHOT = {"prepare", "seed", "secrets"}
 ROOT = {"sftp": {"CHOWN", "KILL", "SETGID", "SETUID", "SYS_CHROOT"}}
 #: What only the file itself asks for; everything else that may stand in `.env` is a setting.
 OF_COMPOSE = {
-    "CALLBOARD_BIND": "",
-    "CALLBOARD_PORT": "",
-    "CALLBOARD_IMAGE": "",
-    "CALLBOARD_HOSTING": "",
-    "CALLBOARD_HOSTING_IMAGE": "",
-    "CALLBOARD_SFTP_BIND": "",
-    "CALLBOARD_SFTP_PORT": "",
+    "AIRFLOW__CORE__PARALLELISM",
+    "CALLBOARD_BIND",
+    "CALLBOARD_PORT",
+    "CALLBOARD_IMAGE",
+    "CALLBOARD_HOSTING",
+    "CALLBOARD_HOSTING_IMAGE",
+    "CALLBOARD_SFTP_BIND",
+    "CALLBOARD_SFTP_PORT",
 }
 #: Services whose image, and therefore whose environment, is not ours.
 FOREIGN = {"postgres", "redis"}
@@ -244,6 +246,20 @@ def two_schedule(file: Compose) -> Iterator[str]:
         yield f"schedulers are {found}"
 
 
+def nothing_is_sent_that_has_to_wait(file: Compose) -> Iterator[str]:
+    """What waits in Redis is taken in the order in which it was sent, whoever is on call."""
+    airflow = configparser.ConfigParser(interpolation=None)
+    airflow.read(PROJECT_ROOT / "config" / "airflow.cfg", encoding="utf-8")
+    worker = file["services"]["worker"]
+    taken = worker["deploy"].get("replicas", 1) * airflow.getint("celery", "worker_concurrency")
+    sent = sum(
+        int(compose_file.environment(file["services"][name])["AIRFLOW__CORE__PARALLELISM"])
+        for name in ("scheduler-a", "scheduler-b")
+    )
+    if sent > taken:
+        yield f"schedulers send {sent} tasks, workers take {taken}"
+
+
 def volumes_are_declared(file: Compose) -> Iterator[str]:
     used = set()
     for name, service in file["services"].items():
@@ -354,6 +370,13 @@ RULES: list[tuple[Rule, tuple[Callable[[Compose], None], ...]]] = [
         (_set("services/worker/container_name", "worker"), _set("services/worker/stop_grace_period", None)),
     ),
     (two_schedule, (_set("services/scheduler-b", None),)),
+    (
+        nothing_is_sent_that_has_to_wait,
+        (
+            _set("services/worker/deploy/replicas", None),
+            _environment("scheduler-a", AIRFLOW__CORE__PARALLELISM="9"),
+        ),
+    ),
     (volumes_are_declared, (_set("volumes/logs", None), _set("volumes/other", {}))),
 ]
 _NAMES = [rule.__name__ for rule, _ in RULES]
@@ -417,8 +440,8 @@ def test_what_may_stand_in_the_file_of_variables_is_known() -> None:
         _INTERPOLATED.findall("\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#")))
     )
 
-    assert asked - set(OF_COMPOSE) - known_settings() == set()
-    assert set(OF_COMPOSE) <= asked, "a variable that nobody asks for"
+    assert asked - OF_COMPOSE - known_settings() == set()
+    assert OF_COMPOSE <= asked, "a variable that nobody asks for"
     described = (PROJECT_ROOT / "docs" / "deploy" / "compose.md").read_text("utf-8")
     assert [name for name in sorted(OF_COMPOSE) if f"`{name}`" not in described] == []
 

@@ -84,7 +84,6 @@ def _deployed(folder: Path) -> Iterator[Deployment]:
                 "CALLBOARD_ARTIFACTS": storage.url,
                 VARIABLE: storage.connection,
             },
-            scale={"worker": 2},
             private=frozenset({"artifacts"}),
         )
         try:
