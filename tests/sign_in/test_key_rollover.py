@@ -98,12 +98,13 @@ def test_a_provider_whose_certificates_have_ended_is_not_available(world: World,
     idp = world.providers["ping-saml"].document()["idp"]
     ended = der(certificate("ended", ends_in=timedelta(days=-1)))
     world.trust(**{"ping-saml": {"idp": idp | {"x509cert": ended}}})
+    said = "certificates to verify its signatures by have ended"
     try:
-        ended_said = "certificates to verify its signatures by have ended"
-        _within_a_minute(lambda: ended_said in browser().get("/auth/login/").text)
+        _within_a_minute(lambda: said in browser().get("/auth/login/").text)
         refused = browser().get("/auth/login/ping-saml")
         assert refused.status_code == 503
         assert "<code>not_available</code>" in refused.text
     finally:
         world.trust(**{"ping-saml": world.providers["ping-saml"].document()})
-    _within_a_minute(lambda: browser().saml("ping-saml", "bob").status_code == 200)
+        _within_a_minute(lambda: said not in browser().get("/auth/login/").text)
+    assert browser().saml("ping-saml", "bob").status_code == 200
