@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import (
@@ -186,15 +186,17 @@ def _four_steps(integration: Integration, head: FeedHead) -> None:
     steps = _Steps(integration, feed)
     here, at_partner = _pools(integration, head)
     asks_first = isinstance(integration.source, Inbound | IdentityProviders)
+    # One answer from each step. Airflow would also keep every field of it by itself, at the price of a request each.
+    task_of_a_step = partial(task, multiple_outputs=False)
 
-    @task(pool=at_partner if asks_first else here)
+    @task_of_a_step(pool=at_partner if asks_first else here)
     def extract() -> dict[str, Any]:
         """Claim the fence, freeze the mapping, read the schedule store once."""
         from include.run import extract as step
 
         return steps.run(None, lambda services: step.extract(integration, feed, _run_id(), services, _order()))
 
-    @task(pool=here)
+    @task_of_a_step(pool=here)
     def validate(extracted: dict[str, Any]) -> dict[str, Any]:
         """ID matching and mapping completeness, on the distinct people and assignments."""
         from include.run import handed
@@ -203,7 +205,7 @@ def _four_steps(integration: Integration, head: FeedHead) -> None:
         given = handed.extracted_from_json(extracted)
         return steps.run(given, lambda services: step.validate(given, services))
 
-    @task(pool=here)
+    @task_of_a_step(pool=here)
     def transform(validated: dict[str, Any]) -> dict[str, Any]:
         """Decide about every slot; say what the partner should hold."""
         from include.run import handed
@@ -212,7 +214,7 @@ def _four_steps(integration: Integration, head: FeedHead) -> None:
         given = handed.validated_from_json(validated)
         return steps.run(given.extracted, lambda services: step.transform(integration, given, services))
 
-    @task(pool=at_partner)
+    @task_of_a_step(pool=at_partner)
     def deliver(decided: dict[str, Any]) -> dict[str, Any]:
         """Send what differs, verify it, and fail unless the ledger agrees."""
         from include.run import deliver as step

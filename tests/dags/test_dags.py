@@ -95,6 +95,12 @@ def test_the_steps_are_the_four_in_their_order(demo):
         assert all(task["doc"] for task in dag["tasks"])
 
 
+def test_each_step_hands_on_one_answer_which_is_stored_once(demo):
+    """In parts, each field would be one more request and one more row for each run."""
+    for dag in demo.values():
+        assert [task["answers_in_parts"] for task in dag["tasks"]] == [False] * len(STEPS)
+
+
 def test_runs_come_one_at_a_time_and_none_for_the_past(demo):
     for dag in demo.values():
         assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)

@@ -121,6 +121,7 @@ def _task(task: Any) -> dict[str, Any]:
         "id": task.task_id,
         "after": sorted(task.upstream_task_ids),
         "doc": task.doc_md or (task.python_callable.__doc__ or ""),
+        "answers_in_parts": task.multiple_outputs,
         "owner": task.owner,
         "priority": (task.priority_weight, str(task.weight_rule)),
         "retries": task.retries,
