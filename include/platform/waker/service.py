@@ -73,13 +73,12 @@ def go_on(dsn: str, waking: Waking, signals: Signals, pace: Pace | None = None) 
         waking.close()
 
 
-def stand_by(signals: Signals, pace: Pace | None = None) -> None:
+def stand_by(signals: Signals) -> None:
     """Wake nobody until a signal asks for the end: a container whose setting says so is well, and stays."""
-    pace = pace or Pace()
     _log.info("CALLBOARD_WAKER is off: changes wake no feed.")
     try:
         while True:
-            signals.pause(pace.tick)
+            signals.pause(Pace().tick)
     except Stopped:
         _log.info("The waker ends.")
 
