@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import pytest
 from tests.sign_in import assertions as saml
 from tests.support.identity_providers import KeyPair, key_pair
 from tests.support.published import certificate, der
+from tests.support.whole_platform import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,21 +77,13 @@ def test_two_certificates_count_at_the_same_time_and_a_removed_one_does_not(
     del idp["x509cert"]
     both = {"signing": [_certificate(old), _certificate(new)]}
     world.trust(**{"ping-saml": {"idp": idp | {"x509certMulti": both}}})
-    _within_a_minute(lambda: _signed(browser(), new) == 200)
+    wait_until(lambda: _signed(browser(), new) == 200, 60, "trust in the new certificate")
     assert _signed(browser(), old) == 200
     world.trust(**{"ping-saml": {"idp": idp | {"x509cert": _certificate(new)}}})
-    _within_a_minute(lambda: _signed(browser(), old) == 403)
+    wait_until(lambda: _signed(browser(), old) == 403, 60, "no more trust in the old one")
     assert _signed(browser(), new) == 200
     world.trust(**{"ping-saml": world.providers["ping-saml"].document()})
-    _within_a_minute(lambda: _signed(browser(), old) == 200)
-
-
-def _within_a_minute(look: Callable[[], bool]) -> None:
-    """The server looks at the trust store once a second."""
-    deadline = time.monotonic() + 60
-    while not look():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: _signed(browser(), old) == 200, 60, "trust in the old one")
 
 
 def test_a_provider_whose_certificates_have_ended_is_not_available(world: World, browser: Callable[[], Person]) -> None:
@@ -100,11 +92,11 @@ def test_a_provider_whose_certificates_have_ended_is_not_available(world: World,
     world.trust(**{"ping-saml": {"idp": idp | {"x509cert": ended}}})
     said = "certificates to verify its signatures by have ended"
     try:
-        _within_a_minute(lambda: said in browser().get("/auth/login/").text)
+        wait_until(lambda: said in browser().get("/auth/login/").text, 60, "the page to say so")
         refused = browser().get("/auth/login/ping-saml")
         assert refused.status_code == 503
         assert "<code>not_available</code>" in refused.text
     finally:
         world.trust(**{"ping-saml": world.providers["ping-saml"].document()})
-        _within_a_minute(lambda: said not in browser().get("/auth/login/").text)
+        wait_until(lambda: said not in browser().get("/auth/login/").text, 60, "trust that is whole again")
     assert browser().saml("ping-saml", "bob").status_code == 200
