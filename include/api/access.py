@@ -1,4 +1,4 @@
-"""Who may read what: the one dependency that every route of the API carries (RFC 6750).
+"""Who may read what: what every route of the API asks first (RFC 6750).
 
 The token is looked up at each request, by one indexed query: what was revoked a moment ago opens nothing any more. It
 is taken from the Authorization header alone; one in the query or the body is not looked at, because those get logged.
@@ -7,19 +7,19 @@ is taken from the Authorization header alone; one in the query or the body is no
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fastapi import Request, Security
-from fastapi.security import OAuth2, SecurityScopes
+from fastapi.security import OAuth2
 
 from include.api import tokens
 from include.api.families import find_access
 from include.api.problems import Problem
 from include.api.scopes import SCOPES
 from include.api.state import state_of
-from include.api.threads import reading
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from include.api.scopes import Grant
 
 REALM = "Lightning Bolt API"
@@ -46,34 +46,23 @@ class Caller:
     departments: frozenset[str] | None
 
 
-def allowed(scope: str) -> Any:
-    """The dependency of a route that needs ``scope``; it gives the :class:`Caller`.
+def caller_of(request: Request, needed: list[str]) -> Caller:
+    """Who asks; the token must have all ``needed`` scopes. It asks the database, and counts the request.
 
-    Without a token, or with one that is unknown, has expired or was revoked, the answer is 401; without the scope 403;
-    over the client's rate 429.
+    Raises:
+        Problem: 401, 403 or 429, as :func:`include.api.endpoints.add_endpoint` says.
+        SourceNotReady: the database could not be reached.
     """
-    if scope not in SCOPES:
-        raise ValueError(f"{scope} is no scope of the API")
-    return Security(_caller, scopes=[scope])
-
-
-def any_caller() -> Any:
-    """The dependency of a route for whoever has a token, whatever its scopes; it gives the :class:`Caller`."""
-    return Security(_caller, scopes=[])
-
-
-@reading
-def _caller(request: Request, needed: SecurityScopes, _: str | None = Security(SCHEME)) -> Caller:
     state = state_of(request)
     grant, client_id = _grant(request)
-    missing = [scope for scope in needed.scopes if scope not in grant.scopes]
+    missing = [scope for scope in needed if scope not in grant.scopes]
     if missing:
         raise Problem(
             403,
             "insufficient-scope",
             "The token does not reach this far",
             f"It lacks the scope {' '.join(missing)}. Ask for it with the next token, or have the client given it.",
-            headers={"WWW-Authenticate": _challenge("insufficient_scope", needed.scopes)},
+            headers={"WWW-Authenticate": _challenge("insufficient_scope", needed)},
         )
     wait = state.rates.request(client_id)
     if wait is not None:

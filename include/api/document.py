@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
-from include.api.access import any_caller
-from include.api.strict import StrictRoute
+from include.api.endpoints import add_endpoint
 
-router = APIRouter(route_class=StrictRoute)
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from include.api.access import Caller
+
+router = APIRouter()
 
 
-@router.get("/openapi.json", include_in_schema=False, dependencies=[any_caller()])
-def openapi(request: Request) -> dict[str, Any]:
+def _openapi(request: Request, _: Caller, __: dict[str, str]) -> dict[str, Any]:
     """The document, with the address under which it was asked for."""
     document: dict[str, Any] = request.app.openapi()
     return {**document, "servers": [{"url": request.scope.get("root_path", "") or "/"}]}
+
+
+add_endpoint(router, "/openapi.json", _openapi, scope=None, name="openapi", include_in_schema=False)

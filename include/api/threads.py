@@ -8,8 +8,8 @@ told to come again.
 
 from __future__ import annotations
 
-from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -18,7 +18,7 @@ from anyio.lowlevel import RunVar
 from include.errors import SourceNotReady
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -63,16 +63,6 @@ class Threads:
 READING = Threads("reading", 8)
 #: For the token endpoint: however much is read, whoever has credentials gets in.
 SIGNING_IN = Threads("signing_in", 4)
-
-
-def reading(function: Callable[P, T]) -> Callable[P, Awaitable[T]]:
-    """``function`` for the event loop, run in a thread of ``READING``; FastAPI sees the same parameters."""
-
-    @wraps(function)
-    async def run(*args: Any, **options: Any) -> T:
-        return await READING.run(function, *args, **options)
-
-    return run
 
 
 def _taken() -> SourceNotReady:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import gzip
 import logging
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 import pytest
-from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
 from include.api import clients
-from include.api.access import Caller, allowed
+from include.api.endpoints import add_endpoint
 from include.api.problems import Problem
-from include.api.strict import StrictRoute
 from include.database import dispose_engines, transaction
 from include.errors import ConfigurationError, SourceNotReady
 from tests.api.conftest import Api, add_departments
@@ -24,20 +22,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
+    from starlette.requests import Request
 
+    from include.api.access import Caller
     from tests.conftest import Database
 
-router = APIRouter(route_class=StrictRoute)
-TALLIES = Annotated[Caller, allowed("tallies")]
+router = APIRouter()
+_PARAMETERS = {name: ({"type": "string"}, f"The {name}.") for name in ("limit", "department", "unit")}
 
 
-class Paging(BaseModel):
-    limit: int = 10
-    kind: list[str] = []
-
-
-@router.get("/me")
-def me(caller: TALLIES) -> dict[str, object]:
+def me(_: Request, caller: Caller, __: dict[str, str]) -> dict[str, object]:
     return {
         "client": caller.client_id,
         "scopes": sorted(caller.scopes),
@@ -45,33 +39,20 @@ def me(caller: TALLIES) -> dict[str, object]:
     }
 
 
-@router.get("/filtered")
-def filtered(
-    caller: TALLIES,
-    limit: Annotated[int, Query(ge=1, le=100)] = 10,
-    department: Annotated[list[str] | None, Query()] = None,
-    unit: Literal["slots", "hours"] = "slots",
-    since: Annotated[str | None, Query(alias="modified_since")] = None,
-) -> dict[str, object]:
-    return {"limit": limit, "department": department, "unit": unit, "since": since}
+def filtered(_: Request, __: Caller, given: dict[str, str]) -> dict[str, str]:
+    return given
 
 
-@router.get("/paged")
-def paged(caller: TALLIES, paging: Annotated[Paging, Query()]) -> dict[str, object]:
-    return paging.model_dump()
-
-
-@router.get("/large")
-def large(caller: TALLIES) -> list[str]:
+def large(*_: object) -> list[str]:
     return ["the same words again"] * 1000
 
 
-@router.get("/fails/{how}")
-def fails(caller: TALLIES, how: str) -> StreamingResponse:
+def fails(request: Request, *_: object) -> StreamingResponse:
     def rows() -> Iterator[bytes]:
         yield b"["
         raise RuntimeError("Dr. Secret")
 
+    how = request.path_params["how"]
     if how == "problem":
         raise Problem(410, "cursor-expired", "The cursor is too old", cursor="x")
     if how == "not-ready":
@@ -81,6 +62,11 @@ def fails(caller: TALLIES, how: str) -> StreamingResponse:
     if how == "halfway":
         return StreamingResponse(rows(), media_type="application/json")
     raise RuntimeError("Dr. Secret")
+
+
+for path, serve in {"/me": me, "/large": large, "/fails/{how}": fails}.items():
+    add_endpoint(router, path, serve, scope="tallies")
+add_endpoint(router, "/filtered", filtered, scope="tallies", parameters=_PARAMETERS)
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +173,7 @@ def test_what_is_taken_from_a_client_is_gone_from_the_tokens_that_it_has(api: Ap
 
 def test_a_scope_that_does_not_exist_is_a_mistake_of_whoever_writes_the_route() -> None:
     with pytest.raises(ValueError, match="everything"):
-        allowed("everything")
+        add_endpoint(APIRouter(), "/new", me, scope="everything")
 
 
 def test_access_is_asked_about_before_parameters(api: Api) -> None:
@@ -201,10 +187,6 @@ def test_access_is_asked_about_before_parameters(api: Api) -> None:
     [
         ("limt=5", {"limt"}),
         ("limit=5&limit=6", {"limit"}),
-        ("limit=0", {"limit"}),
-        ("limit=x", {"limit"}),
-        ("unit=days", {"unit"}),
-        ("since=2026-01-01", {"since"}),  # its name in the code is no name of it
         ("Limit=5", {"Limit"}),
         ("a=1&b=2&limit=3", {"a", "b"}),
         ("limit%00=1", {"limit\0"}),
@@ -221,15 +203,13 @@ def test_a_parameter_that_is_not_understood_is_an_error_and_never_ignored(
     assert all(error["message"] for error in errors)
 
 
-def test_parameters_that_are_understood_arrive_and_lists_may_be_repeated(api: Api, token: str) -> None:
-    answer = get(api, "/filtered?limit=7&department=a&department=b&modified_since=x&unit=hours", token)
-    assert answer.json() == {"limit": 7, "department": ["a", "b"], "unit": "hours", "since": "x"}
-
-
-def test_parameters_of_a_model_are_known_as_well(api: Api, token: str) -> None:
-    assert get(api, "/paged?limit=3&kind=a&kind=b", token).json() == {"limit": 3, "kind": ["a", "b"]}
-    for query in ("limit=3&limit=4", "paging=1", "x=1"):
-        problem(get(api, f"/paged?{query}", token), 400, "invalid-parameters")
+def test_parameters_that_are_understood_arrive_as_they_came_and_no_others(api: Api, token: str) -> None:
+    assert get(api, "/filtered?limit=7&department=a%26b&unit=", token).json() == {
+        "limit": "7",
+        "department": "a&b",
+        "unit": "",
+    }
+    assert get(api, "/filtered", token).json() == {}
 
 
 def test_a_problem_of_a_route_has_its_own_fields(api: Api, token: str) -> None:

@@ -13,9 +13,8 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute
 from sqlalchemy import text
 
-from include.api.access import allowed
+from include.api.endpoints import add_endpoint
 from include.api.state import state_of
-from include.api.strict import StrictRoute
 from include.api.threads import READING, SIGNING_IN
 from include.database import transaction
 from tests.support.api_clients import HTTP, build_app, new_client, serving, tokens_of
@@ -33,21 +32,20 @@ class Slow:
 
     def __init__(self) -> None:
         self.begun, self.go_on = Semaphore(0), Event()
-        self.router = APIRouter(route_class=StrictRoute)
+        self.router = APIRouter()
 
-        @self.router.get("/slow", dependencies=[allowed("tallies")])
-        def slow() -> str:
+        def slow(*_: object) -> str:
             self.begun.release()
             assert self.go_on.wait(60)
             return "done"
 
-        @self.router.get("/endless", dependencies=[allowed("tallies")])
-        def endless(request: Request) -> str:
+        def endless(request: Request, *_: object) -> str:
             with transaction(state_of(request).settings.dsn) as connection:
                 connection.execute(text("SELECT pg_sleep(300)"))
             return "done"
 
-        self.slow, self.endless = slow, endless
+        add_endpoint(self.router, "/slow", slow, scope="tallies")
+        add_endpoint(self.router, "/endless", endless, scope="tallies")
 
 
 @pytest.fixture

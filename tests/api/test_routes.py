@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.routing import Mount, Route
 
-from include.api.access import allowed
+from include.api.endpoints import add_endpoint
 from include.api.scopes import SCOPES
 from tests.api.conftest import DEPARTMENTS, add_departments
 from tests.support.api_clients import HTTP, build_app, new_client, serving, tokens_of
@@ -131,10 +131,7 @@ def _new_routes() -> list[APIRouter]:
     def written() -> str:
         return ""
 
-    @guarded.get("/guarded/{thing}", dependencies=[allowed("tallies")])
-    def guarded_one(thing: str) -> str:
-        return thing
-
+    add_endpoint(guarded, "/guarded/{thing}", lambda *_: "", scope="tallies")
     return [open_to_all, guarded]
 
 

@@ -101,17 +101,16 @@ class Api:
         self.edit(f"INSERT INTO schedules ({', '.join(row)}) VALUES ({places})", *row.values())
 
 
-def api_of(database: Database) -> Api:
+def api_of(database: Database, monkeypatch: pytest.MonkeyPatch) -> Api:
     from starlette.testclient import TestClient
 
-    from include.api import access
     from include.api.app import create_app
     from include.api.settings import ApiSettings
 
     app = create_app(ApiSettings(dsn=database.api_dsn, requests=1_000_000))
     api = Api(app, TestClient(app), database)
     # What a token allows is the business of tests/api: here, everybody is whom the test wants.
-    app.dependency_overrides[access._caller] = lambda: Caller("test", api.scopes, api.departments)
+    monkeypatch.setattr("include.api.endpoints.caller_of", lambda _, __: Caller("test", api.scopes, api.departments))
     with api.store() as store:
         store.execute(_STORE)
     return api
@@ -121,7 +120,7 @@ def api_of(database: Database) -> Api:
 def api(database: Database, monkeypatch: pytest.MonkeyPatch) -> Api:
     """The app on the small store, at noon of 5 March 2026."""
     monkeypatch.setenv("CALLBOARD_NOW", "2026-03-05T12:00:00-05:00")
-    return api_of(database)
+    return api_of(database, monkeypatch)
 
 
 def add_many_slots(database: Database) -> None:

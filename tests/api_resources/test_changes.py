@@ -272,6 +272,7 @@ class Spy:
     def __init__(self, cursor: Any, ran: list[tuple[str, Any]]) -> None:
         self._cursor = cursor
         self._ran = ran
+        self.adapters = cursor.adapters
 
     def execute(self, query: str, values: Any = None, **options: Any) -> Any:
         self._ran.append((query, values))

@@ -15,6 +15,7 @@ from tests.api_resources.conftest import Api, api_of
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Iterator
 
     from tests.conftest import Database
 
@@ -141,8 +142,9 @@ def edit(store: psycopg.Connection[Any], dice: random.Random) -> None:
 
 
 @pytest.fixture(scope="module")
-def shared(module_database: Database) -> Api:
-    return api_of(module_database)
+def shared(module_database: Database) -> Iterator[Api]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield api_of(module_database, patch)
 
 
 @seed(20260305)

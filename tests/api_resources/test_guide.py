@@ -61,7 +61,7 @@ def filled(module_database: Database, tmp_path_factory: pytest.TempPathFactory) 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CALLBOARD_NOW", "2026-03-05T12:00:00-05:00")
         patch.setenv("CALLBOARD_MAPPINGS", str(folder))
-        api = api_of(module_database)
+        api = api_of(module_database, patch)
         for number in range(3):
             api.add_slot(f"S{number}")
         fill_tallies(api, "one")

@@ -48,7 +48,7 @@ class Filters:
         return repr((resource, *own, self.modified_since))
 
 
-def read_filters(given: Mapping[str, str | None], caller: Caller, accept: str) -> Filters:
+def read_filters(given: Mapping[str, str], caller: Caller, accept: str) -> Filters:
     """Read the parameters that were given; ``accept`` is the request's header.
 
     Raises:
@@ -57,11 +57,10 @@ def read_filters(given: Mapping[str, str | None], caller: Caller, accept: str) -
     wrong: list[tuple[str, str]] = []
     found: dict[str, Any] = {}
     for name, text in given.items():
-        if text is not None:
-            try:
-                found[name] = _READ[name](text)
-            except ValueError as error:
-                wrong.append((name, str(error)))
+        try:
+            found[name] = _READ[name](text)
+        except ValueError as error:
+            wrong.append((name, str(error)))
     start, end = found.get("start"), found.get("end")
     if start and end and end < start:
         wrong.append(("end", "is before start"))

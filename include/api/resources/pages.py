@@ -14,7 +14,7 @@ from include.api.resources.changes import changed_page
 from include.api.resources.cursors import cursors_of
 from include.api.resources.marks import mark_here
 from include.api.resources.rows import page_of_rows
-from include.sources.moment import one_moment
+from include.sources.moment import one_moment, one_statement
 
 if TYPE_CHECKING:
     from include.api.resources.cursors import Cursors
@@ -48,11 +48,16 @@ def read_page(resource: Resource, filters: Filters, dsn: str) -> Page:
     """
     cursors = cursors_of(dsn, filters.binding(resource.name))
     read = _all if filters.modified_since is None else _since
-    with one_moment(dsn) as cursor:
+    with (one_statement if _takes_one_statement(filters) else one_moment)(dsn) as cursor:
         page = read(resource, filters, cursors, cursor)
         if not page.rows.count and filters.department is not None and page.cursor is None:
             _require_department(filters.department, cursor)
     return page
+
+
+def _takes_one_statement(filters: Filters) -> bool:
+    """Whether a page is one of those that a whole pull consists of: neither a mark nor the time zones are asked for."""
+    return filters.cursor is not None and filters.modified_since is None and filters.start is filters.end is None
 
 
 def _all(resource: Resource, filters: Filters, cursors: Cursors, cursor: Cursor) -> Page:
@@ -63,7 +68,7 @@ def _all(resource: Resource, filters: Filters, cursors: Cursors, cursor: Cursor)
     narrowed = resource.narrow(filters, cursor)
     rows = page_of_rows(resource, narrowed, after, filters.limit, cursor, as_cells=filters.csv)
     more = rows.count == filters.limit
-    return _page(rows, cursors.write((rows.keys[-1], until)) if more else None, until)
+    return _page(rows, cursors.write((rows.last[resource.key], until)) if more else None, until)
 
 
 def _since(resource: Resource, filters: Filters, cursors: Cursors, cursor: Cursor) -> Page:

@@ -5,25 +5,26 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from starlette.responses import Response
 
+from include.api.endpoints import add_endpoint
 from include.api.resources import tallies
 from include.api.resources.answers import page_answer
 from include.api.resources.assignments import ASSIGNMENTS
-from include.api.resources.endpoints import endpoint
 from include.api.resources.filters import read_filters
-from include.api.resources.openapi import responses, row_schema
+from include.api.resources.openapi import PARAMETERS, responses, row_schema
 from include.api.resources.pages import read_page
 from include.api.resources.personnel import PERSONNEL
 from include.api.resources.requests import REQUESTS
 from include.api.resources.schedules import SCHEDULES
 from include.api.resources.tallies import read_tallies
 from include.api.state import state_of
-from include.api.strict import StrictRoute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from starlette.requests import Request
 
     from include.api.access import Caller
     from include.api.resources.filters import Filters
@@ -37,7 +38,7 @@ _AS_OF = "As of when the tallies are; null where they were never worked out."
 
 def router() -> APIRouter:
     """The routes below ``/v1`` of schedules, requests, assignments, personnel and tallies."""
-    routes = APIRouter(prefix="/v1", route_class=StrictRoute)
+    routes = APIRouter(prefix="/v1")
     for resource in RESOURCES:
         _add(
             routes,
@@ -72,7 +73,7 @@ def _add(
     told: dict[str, str],
     read: Callable[[Filters, str], Page],
 ) -> None:
-    def serve(request: Request, caller: Caller, given: dict[str, str | None]) -> Response:
+    def serve(request: Request, caller: Caller, given: dict[str, str]) -> Response:
         filters = read_filters(given, caller, request.headers.get("Accept", ""))
         found = read(filters, state_of(request).settings.dsn)
         return page_answer(
@@ -86,10 +87,12 @@ def _add(
             state=found.state,
         )
 
-    routes.add_api_route(
+    add_endpoint(
+        routes,
         f"/{name}",
-        endpoint(serve, name, parameters),
-        methods=["GET"],
+        serve,
+        scope=name,
+        parameters={each: PARAMETERS[each] for each in parameters},
         name=name,
         operation_id=f"list_{name}",
         summary=f"{name.capitalize()}",

@@ -8,8 +8,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from psycopg.types.string import ByteaBinaryLoader
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from include.api.resources.resource import Narrowed, Resource
     from include.sources.moment import Cursor
@@ -19,24 +21,26 @@ if TYPE_CHECKING:
 class Rows:
     """Some rows, written: JSON objects parted by commas, or lines of CSV with CRLF, each in UTF-8.
 
-    ``keys`` are those of the rows, in order; of a page that only its last one matters for, that one alone.
+    ``last``: the fields of the last row, as JSON has them, or as cells; empty where there is none.
     """
 
     content: bytes
     count: int
-    keys: tuple[str, ...]
+    last: Mapping[str, Any]
 
 
 def page_of_rows(
     resource: Resource, narrowed: Narrowed, after: str | None, limit: int, cursor: Cursor, *, as_cells: bool
 ) -> Rows:
-    """Read one page in the order of the key, from behind ``after``; of the keys, it answers the last."""
+    """Read one page in the order of the key, from behind ``after``."""
     conditions = [] if after is None else [f"r.{resource.key} > %(after)s"]
     query = resource.row_query(narrowed, conditions, as_cells=as_cells)
     query += f" ORDER BY r.{resource.key} LIMIT {limit}"
     values = {**narrowed.values, "after": after}
-    filtered = bool(narrowed.matches)
-    return _read(resource, query, values, cursor, as_cells=as_cells, keys="max", filtered=filtered)
+    # Without filters, one plan is good for all pages, and planning takes as long as reading; with them, a plan for any
+    # values would not know how few they leave.
+    prepare = not narrowed.matches
+    return written_rows(query, values, resource.columns, cursor, as_cells=as_cells, prepare=prepare)
 
 
 def visible_keys(resource: Resource, narrowed: Narrowed, keys: list[str], cursor: Cursor) -> frozenset[str]:
@@ -51,35 +55,31 @@ def rows_of_keys(resource: Resource, narrowed: Narrowed, keys: list[str], cursor
     """Read the rows of some keys, as far as they may be seen, in the order of the key."""
     query = resource.row_query(narrowed, [f"r.{resource.key} = ANY(%(keys)s)"], as_cells=as_cells)
     query += f" ORDER BY r.{resource.key}"
-    return _read(resource, query, {**narrowed.values, "keys": keys}, cursor, as_cells=as_cells, keys="array_agg")
+    return written_rows(query, {**narrowed.values, "keys": keys}, resource.columns, cursor, as_cells=as_cells)
 
 
-def _read(
-    resource: Resource,
+def written_rows(
     query: str,
     values: Mapping[str, Any],
+    columns: Sequence[str],
     cursor: Cursor,
     *,
     as_cells: bool,
-    keys: str,
-    filtered: bool = True,
+    prepare: bool = False,
 ) -> Rows:
+    """Read the rows of a query, whose ``columns`` are those of the rows, or their cells."""
     if as_cells:
-        return _lines(query, values, cursor)
-    # One value for the whole page: the driver has nothing to do for each row. Without filters, one plan is good for all
-    # pages, and planning takes as long as reading; with them, a plan for any values would not know how few they leave.
-    statement = f"SELECT string_agg(row_to_json(x)::text, ','), count(*), {keys}(x.{resource.key}) FROM ({query}) AS x"
-    [(content, count, found)] = cursor.execute(statement, values, prepare=not filtered).fetchall()
-    listed = found if isinstance(found, list) else [] if found is None else [found]
-    return Rows((content or "").encode(), count, tuple(listed))
-
-
-def _lines(query: str, values: Mapping[str, Any], cursor: Cursor) -> Rows:
-    with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv)", values) as copy:
-        lines = [bytes(line)[:-1] for line in copy]  # one whole row each, with LF
-    content = b"".join(line + b"\r\n" for line in lines)
-    keys = tuple(row[0] for row in csv.reader(io.StringIO(content.decode(), newline="")))
-    return Rows(content, len(lines), keys)
+        with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv)", values) as copy:
+            lines = [bytes(line)[:-1] for line in copy]  # one whole row each, with LF
+        cells = csv.reader(io.StringIO(lines[-1].decode() if lines else "", newline=""))
+        last = next((dict(zip(columns, row, strict=True)) for row in cells), {})
+        return Rows(b"".join(line + b"\r\n" for line in lines), len(lines), last)
+    # Bytes as they come, in the binary form: neither the server nor the driver turns a page into something else first.
+    # One value for the whole page (string_agg, json_agg) would have the server copy it again and again.
+    cursor.adapters.register_loader("json", ByteaBinaryLoader)
+    found = cursor.execute(f"SELECT row_to_json(x) FROM ({query}) AS x", values, prepare=prepare, binary=True)
+    objects = [written for (written,) in found.fetchall()]
+    return Rows(b",".join(objects), len(objects), json.loads(objects[-1]) if objects else {})
 
 
 def tombstones(resource: Resource, gone: Iterable[tuple[str, str]], *, as_cells: bool) -> Rows:
@@ -91,7 +91,7 @@ def tombstones(resource: Resource, gone: Iterable[tuple[str, str]], *, as_cells:
             written.append(csv_line(["true" if name == "deleted" else told.get(name) for name in resource.columns]))
         else:
             written.append(json.dumps(told, ensure_ascii=False))
-    return Rows(("" if as_cells else ",").join(written).encode(), len(written), ())
+    return Rows(("" if as_cells else ",").join(written).encode(), len(written), {})
 
 
 def csv_line(cells: Iterable[Any]) -> str:
@@ -104,4 +104,4 @@ def csv_line(cells: Iterable[Any]) -> str:
 def together(first: Rows, second: Rows, *, as_cells: bool) -> Rows:
     """Both, one behind the other."""
     between = b"" if as_cells or not first.count or not second.count else b","
-    return Rows(first.content + between + second.content, first.count + second.count, first.keys + second.keys)
+    return Rows(first.content + between + second.content, first.count + second.count, second.last or first.last)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from typing import TYPE_CHECKING
 
 from include.api.resources.cursors import cursors_of
 from include.api.resources.fields import Field
 from include.api.resources.gone import gone
 from include.api.resources.pages import Page
-from include.api.resources.rows import Rows
+from include.api.resources.rows import written_rows
 from include.sources.moment import one_moment
 
 if TYPE_CHECKING:
@@ -70,24 +69,7 @@ def read_tallies(filters: Filters, dsn: str) -> Page:
             f" FROM ledger.tally_values AS r WHERE {' AND '.join(conditions) or 'true'}"
             f" ORDER BY {', '.join(f'r.{name}' for name in KEY)} LIMIT {filters.limit}"
         )
-        last: tuple[str | int, ...]
-        if filters.csv:
-            with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv)", values) as copy:
-                lines = [bytes(line)[:-1] for line in copy]
-            rows = Rows(b"".join(line + b"\r\n" for line in lines), len(lines), ())
-            last = _place_of(lines[-1]) if lines else ()
-        else:
-            key = ", ".join(f"x.{name}" for name in KEY)
-            statement = (
-                f"SELECT string_agg(row_to_json(x)::text, ','), count(*),"
-                f" (array_agg(json_build_array({key})))[count(*)] FROM ({query}) AS x"
-            )
-            [(content, count, found)] = cursor.execute(statement, values, prepare=False).fetchall()
-            rows, last = Rows((content or "").encode(), count, ()), tuple(found or ())
-    following = cursors.write((*last, snapshot)) if rows.count == filters.limit else None
+        rows = written_rows(query, values, [each.name for each in FIELDS], cursor, as_cells=filters.csv)
+    more = rows.count == filters.limit
+    following = cursors.write((*(rows.last[name] for name in KEY), snapshot)) if more else None
     return Page(rows, following, as_of=as_of, state=snapshot)
-
-
-def _place_of(line: bytes) -> tuple[str, ...]:
-    [cells] = csv.reader([line.decode()])
-    return tuple(cells[[each.name for each in FIELDS].index(name)] for name in KEY)

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from include.api.endpoints import add_endpoint
 from include.api.problems import Problem, wrong_parameters
 from include.api.resources.answers import page_answer
 from include.api.resources.cursors import cursors_of
-from include.api.resources.endpoints import endpoint
 from include.api.resources.filters import read_filters
 from include.api.resources.gone import gone
 from include.api.resources.instants import read_instant
-from include.api.resources.openapi import responses
+from include.api.resources.openapi import PARAMETERS, responses
 from include.api.resources.rows import csv_line
 from include.api.state import state_of
-from include.api.strict import StrictRoute
 from include.api.workday.kept import bring_up_to_date
 from include.api.workday.mapping import current_mapping
 from include.errors import CallboardError, InputFaults, SourceNotReady
@@ -82,7 +81,7 @@ class _Page:
 
 def router() -> APIRouter:
     """The routes below ``/v1/workday``."""
-    routes = APIRouter(prefix="/v1/workday", route_class=StrictRoute)
+    routes = APIRouter(prefix="/v1/workday")
     default = {
         TIME_BLOCK: ("time-blocks", [column.header for column in LAYOUT.columns]),
         TIME_OFF: ("time-offs", [column.header for column in WorkdaySettings().time_off.columns]),
@@ -93,7 +92,7 @@ def router() -> APIRouter:
 
 
 def _add(routes: APIRouter, kind: str, path: str, headers: list[str]) -> None:
-    def serve(request: Request, caller: Caller, given: dict[str, str | None]) -> Response:
+    def serve(request: Request, caller: Caller, given: dict[str, str]) -> Response:
         own = {name: value for name, value in given.items() if name != "updated_since"}
         filters = read_filters(own, caller, request.headers.get("Accept", ""))
         page = _read(kind, given.get("updated_since"), filters, state_of(request).settings.dsn)
@@ -109,10 +108,12 @@ def _add(routes: APIRouter, kind: str, path: str, headers: list[str]) -> None:
         )
 
     columns = [*headers, STATUS, UPDATED_AT]
-    routes.add_api_route(
+    add_endpoint(
+        routes,
         f"/{path}",
-        endpoint(serve, "workday", _PARAMETERS),
-        methods=["GET"],
+        serve,
+        scope="workday",
+        parameters={each: PARAMETERS[each] for each in _PARAMETERS},
         name=f"workday_{path}",
         operation_id=f"list_workday_{path.replace('-', '_')}",
         summary=kind,

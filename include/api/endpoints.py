@@ -1,0 +1,91 @@
+"""The one way in which a route of the API is made: guarded, strict about its parameters, in a thread of the API's own.
+
+Everything that a request needs happens in one thread, one after the other: who asks, what is asked for, the answer.
+Each change of threads would take as long as a query. A misspelt filter that is ignored would answer far more than was
+asked for, and nobody would notice: parameters that the route does not have, or that come twice, are an error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Request, Security
+
+from include.api.access import SCHEME, caller_of
+from include.api.problems import wrong_parameters
+from include.api.scopes import SCOPES
+from include.api.threads import READING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from fastapi import APIRouter
+
+    from include.api.access import Caller
+
+    #: Answers a request of a caller; the parameters that were given, as they came, by name.
+    Serve = Callable[[Request, Caller, dict[str, str]], Any]
+
+
+def add_endpoint(
+    router: APIRouter,
+    path: str,
+    serve: Serve,
+    *,
+    scope: str | None,
+    parameters: Mapping[str, tuple[Mapping[str, Any], str]] | None = None,
+    **about: Any,
+) -> None:
+    """Add ``GET path``, for tokens with ``scope`` (None: for whoever has a token).
+
+    ``parameters`` are those that it has, each with its JSON schema and its meaning for the OpenAPI document; ``serve``
+    reads their values, and tells every fault at once. ``about`` is what FastAPI's ``add_api_route`` takes beside.
+
+    Without a token, or with one that is unknown, has expired or was revoked, the answer is 401; without the scope 403;
+    over the client's rate 429; to a parameter that the route does not have 400: in this order.
+    """
+    if scope is not None and scope not in SCOPES:
+        raise ValueError(f"{scope} is no scope of the API")
+    scopes = [] if scope is None else [scope]
+    known = dict(parameters or {})
+
+    def answer(request: Request) -> Any:
+        caller = caller_of(request, scopes)
+        return serve(request, caller, _given(request, known))
+
+    async def in_a_thread(request: Request) -> Any:
+        return await READING.run(answer, request)
+
+    router.add_api_route(
+        path,
+        in_a_thread,
+        methods=["GET"],
+        dependencies=[Security(SCHEME, scopes=scopes)],  # for the OpenAPI document: `caller_of` looks at the token
+        openapi_extra={
+            "parameters": [
+                {"name": name, "in": "query", "required": False, "description": meaning, "schema": dict(schema)}
+                for name, (schema, meaning) in known.items()
+            ]
+        },
+        **about,
+    )
+
+
+def _given(request: Request, known: Collection[str]) -> dict[str, str]:
+    """The query's parameters.
+
+    Raises:
+        Problem: 400, naming those that are not known, or come more than once.
+    """
+    items = request.query_params.multi_items()
+    given = dict(items)
+    if len(given) < len(items) or not given.keys() <= set(known):
+        asked = [name for name, _ in items]
+        unknown = f"is not known here; known are: {', '.join(sorted(known)) or 'none'}"
+        wrong = [
+            (name[:100], unknown if name not in known else "is given more than once")
+            for name in given
+            if name not in known or asked.count(name) > 1
+        ]
+        raise wrong_parameters(wrong)
+    return given
