@@ -83,6 +83,8 @@ def _is(column: pd.Series[Any], kind: Kind) -> bool:
     import pandas as pd
 
     types = pd.api.types
+    if kind == "text" and isinstance(column.dtype, pd.StringDtype):
+        return True  # nothing else fits into it; to look at each value would take as long as all other checks
     filled = column.dropna()
     if kind == "instant":
         return isinstance(column.dtype, pd.DatetimeTZDtype)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.database import API_ROLE, LEDGER_ROLE, SCHEDULE_ROLE
+from include.platform import bell
 from include.platform.installation import Installation, process_environment
 from include.platform.leftovers import MARK
 from include.platform.ports import HOST
@@ -84,11 +85,22 @@ def platform_environment(plan: Plan, postgres_command: list[str]) -> dict[str, s
         ConfigurationError: the sign-in settings are wrong.
     """
     return {
+        **_bell(plan),
         **os.environ,
         MARK: str(plan.state.var),
         **process_environment(plan.installation),
         **_supervisor_variables(plan, postgres_command),
         **_mail_variables(plan),
+    }
+
+
+def _bell(plan: Plan) -> dict[str, str]:
+    """With the executor that waits for its rings, the scheduler has no need to sleep; what is set already stays."""
+    if plan.installation.executor != "local" or "AIRFLOW__CORE__EXECUTOR" in os.environ:
+        return {}
+    return {
+        bell.VARIABLE: str(plan.state.socket().with_name("bell.sock")),
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0",
     }
 
 

@@ -14,6 +14,9 @@ import time
 
 _LIBRARIES = (
     "pandas",
+    "pandas.core.arrays.arrow.extension_types",  # from here on: what these import when they are first used
+    "pyarrow.csv",
+    "pyarrow.dataset",
     "pyarrow.parquet",
     "duckdb",
     "great_expectations",
@@ -21,8 +24,18 @@ _LIBRARIES = (
     "sqlalchemy.dialects.postgresql.psycopg",
     "paramiko",
 )
-#: What every task's Dag file imports.
-_OF_DAG_FILES = ("include.pipeline", "croniter")
+#: What each task imports of Airflow itself, and what its Dag file imports.
+_OF_TASKS = (
+    "airflow.dag_processing.bundles.local",
+    "airflow.dag_processing.dagbag",
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.sdk._shared.logging.remote",
+    "airflow.serialization.serialized_objects",
+    "jinja2.ext",
+)
+#: What every Dag file imports.
+_OF_DAG_FILES = ("include.pipeline", "croniter", "encodings.utf_8_sig")
 #: Rooms whose modules the steps import (design: arrows point down from `run`).
 _ROOMS = (
     "run",
@@ -40,8 +53,8 @@ _ROOMS = (
 log = logging.getLogger(__name__)
 
 
-def preload(more: tuple[str, ...] = ()) -> None:
-    """Import what the steps import, and ``more``.
+def preload() -> None:
+    """Import what tasks and their steps import.
 
     A module that fails is left to the task that needs it, to fail alone; not so one of the heavy libraries.
     """
@@ -51,11 +64,12 @@ def preload(more: tuple[str, ...] = ()) -> None:
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     for name in _LIBRARIES:
         importlib.import_module(name)
-    for name in (*more, *_OF_DAG_FILES, *(name for room in _ROOMS for name in _modules(room))):
+    for name in (*_OF_TASKS, *_OF_DAG_FILES, *(name for room in _ROOMS for name in _modules(room))):
         try:
             importlib.import_module(name)
         except Exception:
             log.warning("Not preloaded: %s", name, exc_info=True)
+    _find_kinds_of_assets()
     try:
         importlib.import_module("include.expectations.runner").warm_up()
     except Exception:
@@ -66,6 +80,28 @@ def preload(more: tuple[str, ...] = ()) -> None:
         except Exception:
             log.warning("Object storage is not preloaded", exc_info=True)
     log.info("Preloaded the steps' libraries in %.1f s", time.monotonic() - started)
+
+
+def preload_for_dag_files() -> None:
+    """Import what every Dag file imports.
+
+    Airflow reads each in a process of its own, forked for it, again and again. What its parent has not imported, every
+    one of them would import anew: most of what idle platforms would do. (Airflow looks for imports of its own modules
+    in a Dag file, and has the parent import those; ours name none.)
+    """
+    for name in _OF_DAG_FILES:
+        importlib.import_module(name)
+    _find_kinds_of_assets()
+
+
+def _find_kinds_of_assets() -> None:
+    """Airflow asks all providers for theirs when the first asset of a process is made: each Dag has one."""
+    from airflow.sdk import Asset
+
+    try:
+        Asset(name="preloaded", uri="callboard://preloaded")
+    except Exception:
+        log.warning("The providers' kinds of assets are not preloaded", exc_info=True)
 
 
 def _modules(room: str) -> list[str]:

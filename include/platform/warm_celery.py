@@ -13,13 +13,6 @@ from typing import Any
 from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
 from celery.signals import worker_init  # type: ignore[import-untyped]
 
-#: What each task imports of Airflow itself; a scheduler, which warms its own workers, has it anyway.
-_OF_TASKS = (
-    "airflow.sdk.execution_time.supervisor",
-    "airflow.sdk.execution_time.task_runner",
-    "airflow.dag_processing.dagbag",
-    "airflow.serialization.serialized_objects",
-)
 #: What Airflow makes of its section [celery], as it is.
 CELERY_CONFIG: dict[str, Any] = DEFAULT_CELERY_CONFIG
 
@@ -28,7 +21,7 @@ def preload_before_the_pool_forks(**_: Any) -> None:
     """Import in the worker's main process what every task needs; its pages are then shared with all that it forks."""
     from include.platform.preloading import preload
 
-    preload(_OF_TASKS)
+    preload()
     gc.freeze()  # else a child's first collection would write into every page; Airflow undoes it when all stands
 
 

@@ -25,7 +25,7 @@ OF_THE_SUPERVISOR = {
     f"CALLBOARD_{name}"
     for name in (
         *("PLATFORM", "PYTHON", "RUN", "LOGS", "KEYS", "SOCKET", "POSTGRES_COMMAND", "SFTP_PORT", "SFTP_CONTROL_PORT"),
-        *("MAIL_PORT", "MAIL_CONTROL_PORT", "PARTNERS_PORT", "SPOK_PORT"),
+        *("MAIL_PORT", "MAIL_CONTROL_PORT", "PARTNERS_PORT", "SPOK_PORT", "BELL"),
     )
 }
 KNOWN = {setting.name: setting for settings in SETTINGS.values() for setting in settings}
@@ -67,6 +67,17 @@ def test_what_make_run_tells_its_processes(plan):
     assert not {"AIRFLOW__API__HOST", "AIRFLOW__CORE__EXECUTOR", "AIRFLOW__CELERY__BROKER_URL"} & set(found)
 
 
+def test_the_scheduler_sleeps_no_more_exactly_where_its_executor_waits_for_the_bell(plan, monkeypatch):
+    bell, sleep, executor = "CALLBOARD_BELL", "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME", "AIRFLOW__CORE__EXECUTOR"
+    found = platform_environment(plan, [])
+    assert (found[bell], found[sleep]) == (str(plan.state.socket().with_name("bell.sock")), "0")
+    monkeypatch.setenv(sleep, "1")  # whoever sets it has it
+    assert platform_environment(plan, [])[sleep] == "1"
+    monkeypatch.delenv(sleep)
+    monkeypatch.setenv(executor, "LocalExecutor")  # one without the bell would never rest
+    assert not {bell, sleep} & platform_environment(plan, []).keys()
+
+
 def test_a_proxy_before_make_run_is_for_browsers_and_mails_and_never_for_tasks(plan, monkeypatch):
     for variable in ("AIRFLOW__API__BASE_URL", "CALLBOARD_PUBLIC_URL"):
         monkeypatch.setenv(variable, f"https://{variable.lower()}.example.org")
@@ -95,7 +106,8 @@ def test_both_ways_tell_the_same_variables(plan):
             "CALLBOARD_SESSION_KEY": plan.generated.session_key,
         }
     )
-    differ = {"AIRFLOW__API__HOST", "AIRFLOW__API__PORT"}  # a container's own network
+    # A container's own network, and its scheduler, which nobody rings for.
+    differ = {"AIRFLOW__API__HOST", "AIRFLOW__API__PORT", "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME"}
     airflows = {name for name in {*told, *again} if name.startswith("AIRFLOW_")} - differ
     of_the_sandbox = {name for name in airflows if "SANDBOX" in name}
     for name in airflows - of_the_sandbox:

@@ -15,6 +15,7 @@ from include.errors import ConfigurationError
 from include.ledger import partners, runs, wake_mark
 from include.ledger.wake_mark import Mark
 from include.platform.airflow_api import AirflowLacks, AirflowSilent
+from include.platform.bell import ring
 from include.platform.waker.edits import Edits
 from include.settings import WAKING
 from include.sources.changes import look
@@ -111,6 +112,8 @@ class Waking:
                 refusal = error
             else:
                 woken.add(feed)
+        if woken:
+            ring()
         return woken, refusal
 
     def _told(self, free: Collection[str], still_asleep: Collection[str]) -> None:
