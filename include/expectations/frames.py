@@ -26,7 +26,7 @@ PAIR = ["assignment_id", "slot_date"]
 
 def pairs(extract: SlotExtract) -> pd.DataFrame:
     """List the distinct pairs of ``assignment_id`` and ``slot_date`` among the slots, in order of appearance."""
-    return extract.slots[~_pair_numbers(extract).duplicated()][PAIR].reset_index(drop=True)
+    return _first_of_each(extract, _pair_numbers(extract))
 
 
 def people(extract: SlotExtract, mapping: FeedMapping, schema: MappingSchema, mapped: pd.DataFrame) -> pd.DataFrame:
@@ -138,6 +138,10 @@ def id_pattern(mapping: FeedMapping) -> str:
     return mapping.personnel_id_pattern or DEFAULT_ID_PATTERN
 
 
+def _first_of_each(extract: SlotExtract, numbers: pd.Series[int]) -> pd.DataFrame:
+    return extract.slots[~numbers.duplicated()][PAIR].reset_index(drop=True)
+
+
 def _pair_numbers(extract: SlotExtract) -> pd.Series[int]:
     """Number the slots' assignments and dates, from 0, in the order of :func:`pairs`."""
     return extract.slots.groupby(PAIR, sort=False, dropna=False).ngroup()
@@ -156,10 +160,12 @@ def _deliverable(extract: SlotExtract, mapping: FeedMapping, mapped: pd.DataFram
         .groupby(PAIR, sort=False)
         .agg({"usable": "any", "sound": "all"})
     )
-    matched = pairs(extract).merge(targets.all(axis=1).rename("matched"), on=PAIR, how="left")["matched"].eq(other=True)
+    numbers = _pair_numbers(extract)  # once: it takes as long as all else here
+    found = _first_of_each(extract, numbers).merge(targets.all(axis=1).rename("matched"), on=PAIR, how="left")
+    matched = found["matched"].eq(other=True)
     pending = slots["is_pending"].astype("boolean").fillna(value=False)
     mask: NDArray[np.bool_] = (
-        matched.to_numpy(dtype=bool)[_pair_numbers(extract)]
+        matched.to_numpy(dtype=bool)[numbers]
         & ~pending.to_numpy(dtype=bool)
         & slots["emp_id"].notna().to_numpy(dtype=bool)
         & _paid(extract, mapping)
