@@ -7,6 +7,7 @@ only given its inputs, its retries and its place.
 from __future__ import annotations
 
 import inspect
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -53,6 +54,8 @@ RUNS = ("scheduled", "manual", "operator_triggered", "asset_triggered")
 ON_CALL_FIRST = 100
 #: The pool of what other feeds compute here: it never has all workers, so that on-call feeds find a free one.
 OTHERS_POOL = "callboard_other"
+#: By how much a clock's run yields the processor to one that somebody waits for (Unix's niceness).
+YIELDS = 5
 #: Pools of what waits for one partner, by what their names begin with: nobody waits behind another's partner, and at
 #: their own partner on-call feeds do not wait behind the others. include/platform/pools.py makes them.
 PARTNER_POOL, ON_CALL_PARTNER_POOL = "partner_", "on_call_partner_"
@@ -253,6 +256,7 @@ class _Steps:
 
         from include.run.handed import to_json
 
+        _yield_to_who_is_waited_for(self.integration, get_current_context()["dag_run"].run_type)
         services = _services()
         try:
             return to_json(step(services))
@@ -269,6 +273,16 @@ class _Steps:
         from include.run.failure import failed
 
         failed(self.integration, self.feed, _run_id(), error, services, given)
+
+
+def _yield_to_who_is_waited_for(integration: Integration, run_type: str) -> None:
+    """Have this task's process, of a run by the clock, leave the processor to what a change or a person has started.
+
+    When the clock strikes for many feeds, a change would else take as long as all of them. Whom people are paged by
+    yields to nobody.
+    """
+    if run_type == "scheduled" and not integration.on_call:
+        os.nice(YIELDS)
 
 
 def _services() -> Services:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -247,3 +249,26 @@ def test_housekeeping_comes_at_night_and_its_parts_do_not_wait_for_each_other(pa
 
 def test_parsing_loads_nothing_heavy(parsed):
     assert {name: case["loaded"] for name, case in parsed.items() if case["loaded"]} == {}
+
+
+def test_a_run_by_the_clock_yields_to_what_somebody_waits_for_and_on_call_to_nobody() -> None:
+    """Each in a process of its own, as tasks are: what a process has yielded it cannot take back."""
+    program = """
+import os
+from include.pipeline import _yield_to_who_is_waited_for
+from tests.support.declarations import declared
+for slug, run_type in (
+    ("outlook", "scheduled"), ("outlook", "asset_triggered"), ("outlook", "manual"),
+    ("epic_on_call_finder", "scheduled"),
+):
+    integration = declared(slug)
+    if not os.fork():
+        before = os.nice(0)
+        _yield_to_who_is_waited_for(integration, run_type)
+        os._exit(os.nice(0) - before)
+    print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True, timeout=300
+    )
+    assert done.stdout.split() == ["5", "0", "0", "0"]
