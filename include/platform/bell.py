@@ -3,7 +3,7 @@
 Airflow's scheduler looks into its database, sleeps, and looks again. Between two steps of a run it is asleep half of
 that time on average; a shorter sleep costs as much of a processor as it saves in waiting. On one machine
 (``make run``) the ends of tasks and the waker ring instead, by a datagram to a socket that only the platform's account
-reaches. A ring that is lost costs :data:`UNRUNG` seconds, and nothing else: what there is to do stands in the database.
+reaches. A ring that is lost costs a look's distance, and nothing else: what there is to do stands in the database.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Any
 
 #: Names the socket; unset where the scheduler and what rings are on different machines.
 VARIABLE = "CALLBOARD_BELL"
-#: Seconds after which the scheduler looks although nobody rang: a run that somebody starts in Airflow waits so long.
-UNRUNG = 0.5
+#: Seconds after which the scheduler looks although nobody rang: so long, at most, waits what begins by the clock or is
+#: started in Airflow. While tasks run there is more that nobody rings for: places in pools, tries that are due again.
+UNRUNG, UNRUNG_WHILE_TASKS_RUN = 0.5, 0.2
 _ENOUGH = 64  # bytes; what a ring says does not matter
 
 
@@ -38,7 +39,7 @@ class Bell:
         path = os.environ.get(VARIABLE)
         return cls(Path(path)) if path else None
 
-    def wait(self, *others: Any, seconds: float = UNRUNG) -> bool:
+    def wait(self, *others: Any, seconds: float) -> bool:
         """Wait until somebody rings, or one of ``others`` (connections) can be read; answers whether that was so."""
         heard = bool(wait([self._socket, *others], seconds))
         with suppress(BlockingIOError):

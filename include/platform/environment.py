@@ -85,23 +85,26 @@ def platform_environment(plan: Plan, postgres_command: list[str]) -> dict[str, s
         ConfigurationError: the sign-in settings are wrong.
     """
     return {
-        **_bell(plan),
+        **_restless(plan),
         **os.environ,
         MARK: str(plan.state.var),
         **process_environment(plan.installation),
+        **_bell(plan),
         **_supervisor_variables(plan, postgres_command),
         **_mail_variables(plan),
     }
 
 
 def _bell(plan: Plan) -> dict[str, str]:
-    """With the executor that waits for its rings, the scheduler has no need to sleep; what is set already stays."""
+    """Where the scheduler is rung for: with the executor that waits for it."""
     if plan.installation.executor != "local" or "AIRFLOW__CORE__EXECUTOR" in os.environ:
         return {}
-    return {
-        bell.VARIABLE: str(plan.state.socket().with_name("bell.sock")),
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0",
-    }
+    return {bell.VARIABLE: str(plan.state.socket().with_name("bell.sock"))}
+
+
+def _restless(plan: Plan) -> dict[str, str]:
+    """A scheduler that is rung for does not sleep, unless somebody wants it to."""
+    return {"AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0"} if _bell(plan) else {}
 
 
 def _supervisor_variables(plan: Plan, postgres_command: list[str]) -> dict[str, str]:

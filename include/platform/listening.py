@@ -26,17 +26,20 @@ def on_starting(component: Any) -> None:  # noqa: ARG001 - the name is Airflow's
 
 @hookimpl
 def on_task_instance_success(previous_state: Any, task_instance: Any) -> None:  # noqa: ARG001 - the names are Airflow's
-    """The next step can begin. It is told by the task's process, after Airflow has noted its end."""
+    """The next step can begin. It is told by the task's process, after Airflow has noted its success.
+
+    Of other ends a task tells before they are noted: there the executor hears of its worker.
+    """
     ring()
 
 
 @hookimpl
-def on_task_instance_skipped(previous_state: Any, task_instance: Any) -> None:  # noqa: ARG001 - see above
-    """As :func:`on_task_instance_success`."""
+def on_dag_run_success(dag_run: Any, msg: str) -> None:  # noqa: ARG001 - see above
+    """The Dag's next run can begin. The scheduler tells itself, in a look that is past the runs that wait."""
     ring()
 
 
 @hookimpl
-def on_task_instance_failed(previous_state: Any, task_instance: Any, error: Any) -> None:  # noqa: ARG001 - see above
-    """The run can end."""
+def on_dag_run_failed(dag_run: Any, msg: str) -> None:  # noqa: ARG001 - see above
+    """As :func:`on_dag_run_success`."""
     ring()

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.executors.local_executor import LocalExecutor
 
-from include.platform.bell import Bell
+from include.platform.bell import UNRUNG, UNRUNG_WHILE_TASKS_RUN, Bell
 from include.platform.kernel_lock import KernelLock
 from include.platform.leftovers import end_idle_workers_of_dead_schedulers
 from include.platform.preloading import preload
@@ -34,7 +34,8 @@ class WarmLocalExecutor(LocalExecutor):
     def sync(self) -> None:
         """Take note of what has ended; after a look that found nothing to start, wait for a ring or an end first."""
         if self._bell is not None and not self._sent:
-            self._bell.wait(self.result_queue._reader)  # type: ignore[attr-defined]  # noqa: SLF001 - no other way
+            ends = self.result_queue._reader  # type: ignore[attr-defined]  # noqa: SLF001 - no other way
+            self._bell.wait(ends, seconds=UNRUNG_WHILE_TASKS_RUN if self.running else UNRUNG)
         self._sent = False
         super().sync()
 

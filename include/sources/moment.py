@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def one_statement(dsn: str) -> Iterator[Cursor]:
-    """For a block that runs one reading statement: what that sees is one moment without a transaction around it.
+    """For a block that reads by one statement: what that sees is one moment without a transaction around it.
 
-    It goes to the server and back once, instead of three times.
+    It goes to the server and back once for the statement, instead of three times.
 
     Raises:
         SourceNotReady: the store could not be read.

@@ -77,9 +77,15 @@ def _rows_that_come(cursor: psycopg.Cursor[tuple[object, ...]]) -> Iterator[byte
             connection.consume_input()
         else:
             break
-    result = connection.get_result()
-    while connection.get_result() is not None:
-        pass  # libpq wants to be asked until there is nothing
+    results = []
+    while True:  # libpq wants to be asked until there is nothing, and would itself wait uninterrupted
+        while connection.is_busy():
+            readable.poll()
+            connection.consume_input()
+        if (result := connection.get_result()) is None:
+            break
+        results.append(result)
+    result = results[0] if results else None
     if result is None or result.status != pq.ExecStatus.COMMAND_OK:
         raise errors.OperationalError if result is None else errors.error_from_result(result)
 

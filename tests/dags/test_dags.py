@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -271,4 +272,5 @@ for slug, run_type in (
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True, timeout=300
     )
-    assert done.stdout.split() == ["5", "0", "0", "0"]
+    left = 19 - os.nice(0)  # of what can be yielded, the tests may have yielded some themselves
+    assert done.stdout.split() == [str(min(5, left)), "0", "0", "0"]

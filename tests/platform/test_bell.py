@@ -7,12 +7,12 @@ import stat
 import subprocess
 import sys
 from multiprocessing import Pipe
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.platform import bell, warm_executor
-from include.platform.bell import VARIABLE, Bell, ring
+from include.platform import warm_executor
+from include.platform.bell import UNRUNG, UNRUNG_WHILE_TASKS_RUN, VARIABLE, Bell, ring
 from include.platform.warm_executor import WarmLocalExecutor
 from include.settings import PROJECT_ROOT
 
@@ -87,42 +87,63 @@ def test_only_the_platforms_account_can_ring_and_a_killed_scheduler_leaves_nothi
 @pytest.fixture
 def executor(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WarmLocalExecutor]:
     monkeypatch.setattr(warm_executor, "preload", lambda: None)
-    monkeypatch.setattr(bell.Bell.wait, "__kwdefaults__", {"seconds": _FOR_EVER})
     made = WarmLocalExecutor(parallelism=1)
     made.start()
     yield made
     made.end()
 
 
-def test_the_executor_waits_for_a_ring_or_for_the_end_of_a_task(executor: WarmLocalExecutor) -> None:
+@pytest.fixture
+def waits(executor: WarmLocalExecutor, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the executor was ready to wait each time; it waits until it is rung for, however long that takes."""
+    noted: list[float] = []
+    wait = Bell.wait
+
+    def patiently(self: Bell, *others: Any, seconds: float) -> bool:
+        noted.append(seconds)
+        return wait(self, *others, seconds=_FOR_EVER)
+
+    monkeypatch.setattr(Bell, "wait", patiently)
+    return noted
+
+
+def test_the_executor_waits_for_a_ring_or_for_the_end_of_a_task(
+    executor: WarmLocalExecutor, waits: list[float]
+) -> None:
     ring()
     executor.sync()
-    key = object()
-    executor.running.add(key)  # type: ignore[arg-type]
+    executor.running.add("a task")  # type: ignore[arg-type]
     executor.result_queue.put(("a task", "success", None))
     executor.sync()
     assert executor.get_event_buffer() == {"a task": ("success", None)}  # type: ignore[comparison-overlap]
+    # While something runs there is more that nobody rings for.
+    assert waits == [UNRUNG, UNRUNG_WHILE_TASKS_RUN] == [0.5, 0.2]
 
 
-def test_a_look_that_sent_something_is_followed_by_the_next_one(
-    executor: WarmLocalExecutor, monkeypatch: pytest.MonkeyPatch
+def test_a_look_that_sent_something_is_followed_by_the_next_one_at_once(
+    executor: WarmLocalExecutor, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("airflow.executors.local_executor.LocalExecutor._process_workloads", lambda *_: None)
     executor._process_workloads([])
     executor.sync()  # with many runs due at once, each look starts some of them
+    assert waits == []
     ring()
     executor.sync()
+    assert len(waits) == 1
 
 
-@pytest.mark.parametrize("hook", ["success", "skipped", "failed"])
-def test_each_end_of_a_task_rings(heard: Bell, tmp_path: Path, hook: str) -> None:
-    """Airflow's own list of listeners, as a task's process has it."""
-    error = ", error=None" if hook == "failed" else ""
-    program = f"""
-from airflow.sdk.listener import get_listener_manager
-get_listener_manager().hook.on_task_instance_{hook}(previous_state=None, task_instance=None{error})
-"""
-    _airflow(program, tmp_path)
+@pytest.mark.parametrize(
+    "told",
+    [
+        "on_task_instance_success(previous_state=None, task_instance=None)",
+        "on_dag_run_success(dag_run=None, msg='')",
+        "on_dag_run_failed(dag_run=None, msg='')",
+    ],
+)
+def test_the_ends_of_tasks_and_of_runs_ring(heard: Bell, tmp_path: Path, told: str) -> None:
+    """By Airflow's own list of listeners."""
+    manager = "airflow.sdk.listener" if "task" in told else "airflow.listeners.listener"
+    _airflow(f"from {manager} import get_listener_manager\nget_listener_manager().hook.{told}", tmp_path)
     assert heard.wait(seconds=0)
 
 

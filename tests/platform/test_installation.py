@@ -76,6 +76,9 @@ def test_the_scheduler_sleeps_no_more_exactly_where_its_executor_waits_for_the_b
     monkeypatch.delenv(sleep)
     monkeypatch.setenv(executor, "LocalExecutor")  # one without the bell would never rest
     assert not {bell, sleep} & platform_environment(plan, []).keys()
+    monkeypatch.delenv(executor)
+    monkeypatch.setenv(bell, "")  # nobody takes away what the scheduler waits for: it would never rest
+    assert platform_environment(plan, [])[bell]
 
 
 def test_a_proxy_before_make_run_is_for_browsers_and_mails_and_never_for_tasks(plan, monkeypatch):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -63,9 +65,24 @@ def test_no_row_leaves_a_file_with_the_columns(cursor: psycopg.Cursor[Any], tmp_
     assert pq.read_table(tmp_path / "file").schema.equals(SCHEMA)
 
 
-def test_rows_that_come_later_are_waited_for(cursor: psycopg.Cursor[Any], tmp_path: Path) -> None:
-    query = "SELECT g, pg_sleep(0.2 * (g % 2))::text FROM generate_series(1, 3) AS g"
+def test_rows_that_come_later_are_waited_for(
+    cursor: psycopg.Cursor[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited = []
+
+    class Poll:
+        def __init__(self) -> None:
+            self._poll = select.poll()
+            self.register = self._poll.register
+
+        def poll(self) -> None:
+            waited.append(self._poll.poll())
+
+    monkeypatch.setattr(parquet, "select", SimpleNamespace(poll=Poll, POLLIN=select.POLLIN))
+    # Longer than what the server collects before it sends.
+    query = "SELECT g, repeat('x', 100000) || pg_sleep(0.2)::text FROM generate_series(1, 3) AS g"
     assert copy_to_parquet(cursor, query, {}, tmp_path / "file", SCHEMA) == 3
+    assert len(waited) >= 3
 
 
 def test_many_rows_are_written_batch_by_batch_and_in_order(

@@ -137,7 +137,7 @@ def responses(
         401: _problem("There is no access token, or it has expired.", "WWW-Authenticate"),
         403: _problem("The token lacks the scope, or the department.", "WWW-Authenticate"),
         429: {**_problem("Too many requests."), "headers": _RETRY},
-        "4XX": _problem("Any other error of the request."),  # else FastAPI adds an answer 422 that is never given
+        "4XX": _problem("Any other error of the request."),
         500: _problem("Something went wrong here."),
         503: {**_problem("The data cannot be read just now."), "headers": _RETRY},
         410: _problem("What changed since then is not known any more: pull everything anew."),

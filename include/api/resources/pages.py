@@ -1,7 +1,8 @@
 """One page of a resource: of everything, in the order of the key, or of what has changed, in the order of the changes.
 
-Each page is read in one transaction that sees one moment. A mark is taken on the first page and goes with the cursor to
-the last: whatever is changed while somebody turns the pages is part of what they get when they go on from it.
+Each page is read at one moment: in one transaction, or by one statement. A mark is taken on the first page and goes
+with the cursor to the last: whatever is changed while somebody turns the pages is part of what they get when they go on
+from it.
 """
 
 from __future__ import annotations
@@ -56,8 +57,9 @@ def read_page(resource: Resource, filters: Filters, dsn: str) -> Page:
 
 
 def _takes_one_statement(filters: Filters) -> bool:
-    """Whether a page is one of those that a whole pull consists of: neither a mark nor the time zones are asked for."""
-    return filters.cursor is not None and filters.modified_since is None and filters.start is filters.end is None
+    """Whether a page is one of those that a whole pull consists of: neither a mark nor anything else is asked for."""
+    others = (filters.modified_since, filters.start, filters.end, filters.department)
+    return filters.cursor is not None and all(each is None for each in others)
 
 
 def _all(resource: Resource, filters: Filters, cursors: Cursors, cursor: Cursor) -> Page:

@@ -112,8 +112,7 @@ class Waking:
                 refusal = error
             else:
                 woken.add(feed)
-        if woken:
-            ring()
+                ring()
         return woken, refusal
 
     def _told(self, free: Collection[str], still_asleep: Collection[str]) -> None:
