@@ -37,7 +37,7 @@ class Pace:
     said anything. ``first_pause`` doubles up to ``last_pause`` while something is broken.
     """
 
-    quiet: float = 0.1
+    quiet: float = 0.05
     longest: float = 1.0
     tick: float = 1.0
     safety: float = 30.0

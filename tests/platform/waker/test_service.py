@@ -185,7 +185,7 @@ class Clock:
 
 @pytest.mark.parametrize(
     ("heard", "until"),
-    [((), 0.1), ((0.05,), 0.15), ((0.05, 0.08, 0.3), 0.23), ((0.05,) * 50, 1.0), ((0.15,), 0.1)],
+    [((), 0.05), ((0.03,), 0.08), ((0.03, 0.04, 0.3), 0.12), ((0.04,) * 50, 1.0), ((0.06,), 0.05)],
 )
 def test_a_burst_ends_with_quiet_but_is_looked_at_after_a_second_at_most(heard, until):
     clock = Clock(*heard)
