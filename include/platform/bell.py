@@ -1,9 +1,10 @@
 """The scheduler's bell: whoever has given it something to do rings, and it looks at once.
 
 Airflow's scheduler looks into its database, sleeps, and looks again. Between two steps of a run it is asleep half of
-that time on average; a shorter sleep costs as much of a processor as it saves in waiting. On one machine
-(``make run``) the ends of tasks and the waker ring instead, by a datagram to a socket that only the platform's account
-reaches. A ring that is lost costs a look's distance, and nothing else: what there is to do stands in the database.
+that time on average; with a shorter sleep it looks more often all day, and is asleep half of what is left. On one
+machine (``make run``) the waker and the ends of tasks and runs ring instead, by a datagram to a socket that only the
+platform's account reaches. A ring that is lost costs a look's distance, and nothing else: what there is to do stands in
+the database.
 """
 
 from __future__ import annotations
