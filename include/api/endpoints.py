@@ -77,15 +77,13 @@ def _given(request: Request, known: Collection[str]) -> dict[str, str]:
     Raises:
         Problem: 400, naming those that are not known, or come more than once.
     """
-    items = request.query_params.multi_items()
-    given = dict(items)
-    if len(given) < len(items) or not given.keys() <= set(known):
-        asked = [name for name, _ in items]
-        unknown = f"is not known here; known are: {', '.join(sorted(known)) or 'none'}"
-        wrong = [
-            (name[:100], unknown if name not in known else "is given more than once")
-            for name in given
-            if name not in known or asked.count(name) > 1
-        ]
+    asked = [name for name, _ in request.query_params.multi_items()]
+    unknown = f"is not known here; known are: {', '.join(sorted(known)) or 'none'}"
+    wrong = [
+        (name[:100], unknown if name not in known else "is given more than once")
+        for name in dict.fromkeys(asked)
+        if name not in known or asked.count(name) > 1
+    ]
+    if wrong:
         raise wrong_parameters(wrong)
-    return given
+    return dict(request.query_params)

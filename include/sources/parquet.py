@@ -68,20 +68,23 @@ def _rows_that_come(cursor: psycopg.Cursor[tuple[object, ...]]) -> Iterator[byte
     connection = cursor.connection.pgconn
     readable = select.poll()
     readable.register(connection.socket, select.POLLIN)
+
+    def wait() -> None:  # in Python, where a signal can interrupt it
+        readable.poll()
+        connection.consume_input()
+
     while True:
         size, row = connection.get_copy_data(1)
         if size > 0:
             yield bytes(row)
-        elif size == 0:  # nothing has come yet; a signal may interrupt this wait
-            readable.poll()
-            connection.consume_input()
+        elif size == 0:  # nothing has come yet
+            wait()
         else:
             break
     results = []
-    while True:  # libpq wants to be asked until there is nothing, and would itself wait uninterrupted
+    while True:  # libpq wants to be asked until there is nothing
         while connection.is_busy():
-            readable.poll()
-            connection.consume_input()
+            wait()
         if (result := connection.get_result()) is None:
             break
         results.append(result)

@@ -1,11 +1,8 @@
-"""The scheduler's bell: heard at once, missed by nobody who is not there, and rung by the ends of tasks."""
+"""The scheduler's bell: heard at once, missed by nobody who is not there, and rung by the ends of tasks and runs."""
 
 from __future__ import annotations
 
-import os
 import stat
-import subprocess
-import sys
 from multiprocessing import Pipe
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +11,7 @@ import pytest
 from include.platform import warm_executor
 from include.platform.bell import UNRUNG, UNRUNG_WHILE_TASKS_RUN, VARIABLE, Bell, ring
 from include.platform.warm_executor import WarmLocalExecutor
-from include.settings import PROJECT_ROOT
+from tests.support.airflow_program import output_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,70 +140,5 @@ def test_a_look_that_sent_something_is_followed_by_the_next_one_at_once(
 def test_the_ends_of_tasks_and_of_runs_ring(heard: Bell, tmp_path: Path, told: str) -> None:
     """By Airflow's own list of listeners."""
     manager = "airflow.sdk.listener" if "task" in told else "airflow.listeners.listener"
-    _airflow(f"from {manager} import get_listener_manager\nget_listener_manager().hook.{told}", tmp_path)
+    output_of(f"from {manager} import get_listener_manager\nget_listener_manager().hook.{told}", tmp_path)
     assert heard.wait(seconds=0)
-
-
-@pytest.mark.parametrize(("command", "expected"), [("dag-processor", True), ("triggerer", False)])
-def test_what_reads_dag_files_imports_once_what_each_of_them_would(
-    tmp_path: Path, command: str, *, expected: bool
-) -> None:
-    program = f"""
-import sys
-sys.argv = ["airflow", "{command}"]
-from airflow.listeners.listener import get_listener_manager
-get_listener_manager().hook.on_starting(component=None)
-print("include.pipeline" in sys.modules, "airflow.providers.amazon.aws.assets.s3" in sys.modules)
-"""
-    assert _airflow(program, tmp_path).splitlines()[-1] == f"{expected} {expected}"
-
-
-def test_a_task_finds_everything_imported_that_its_dag_file_and_its_steps_import(tmp_path: Path) -> None:
-    """In a process that is forked as a task's is: its Dag is read, and Parquet files and CSV."""
-    program = """
-import os, sys
-from include.platform.preloading import preload
-preload()
-before = set(sys.modules)
-if not os.fork():
-    import io
-    import pandas as pd
-    from airflow.dag_processing.dagbag import BundleDagBag, DagBag
-    from airflow.sdk.execution_time import supervisor, task_runner
-    from pyarrow import csv
-    for name in ("outlook", "epic_on_call_finder", "workday"):
-        bag = DagBag(f"dags/{name}.py")
-        assert name in bag.dags, bag.import_errors
-    pd.DataFrame({"a": ["x", None]}).to_parquet("FILE")
-    pd.read_parquet("FILE")
-    csv.read_csv(io.BytesIO(b"a,b\\n1,2\\n"))
-    new = sorted(name for name in set(sys.modules) - before if not name.startswith("unusual_prefix"))
-    print("NEW", new, flush=True)
-    os._exit(0)
-_, status = os.wait()
-sys.exit(os.waitstatus_to_exitcode(status))
-""".replace("FILE", str(tmp_path / "file.parquet"))
-    [told] = [line for line in _airflow(program, tmp_path).splitlines() if line.startswith("NEW")]
-    assert told == "NEW []"
-
-
-def _airflow(program: str, folder: Path) -> str:
-    """What a program prints that runs with the project's Airflow settings."""
-    of_airflow = {
-        "AIRFLOW_HOME": str(folder / "airflow"),
-        "AIRFLOW_CONFIG": str(PROJECT_ROOT / "config" / "airflow.cfg"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT_ROOT / "plugins"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT_ROOT / "dags"),
-        "PYTHONPATH": str(PROJECT_ROOT),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=PROJECT_ROOT,
-        env={**os.environ, **of_airflow},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
