@@ -20,6 +20,7 @@ from include.api.state import state_of
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from include.api.reader import Reader
     from include.api.scopes import Grant
 
 REALM = "Lightning Bolt API"
@@ -46,7 +47,7 @@ class Caller:
     departments: frozenset[str] | None
 
 
-def caller_of(request: Request, needed: list[str]) -> Caller:
+def caller_of(request: Request, needed: list[str], reader: Reader) -> Caller:
     """Who asks; the token must have all ``needed`` scopes. It asks the database, and counts the request.
 
     Raises:
@@ -54,7 +55,7 @@ def caller_of(request: Request, needed: list[str]) -> Caller:
         SourceNotReady: the database could not be reached.
     """
     state = state_of(request)
-    grant, client_id = _grant(request)
+    grant, client_id = _grant(request, reader)
     missing = [scope for scope in needed if scope not in grant.scopes]
     if missing:
         raise Problem(
@@ -76,7 +77,7 @@ def caller_of(request: Request, needed: list[str]) -> Caller:
     return Caller(client_id, grant.scopes, grant.departments)
 
 
-def _grant(request: Request) -> tuple[Grant, str]:
+def _grant(request: Request, reader: Reader) -> tuple[Grant, str]:
     """What the request's token allows, and whose it is."""
     given = request.headers.getlist("Authorization")
     scheme, _, token = given[0].partition(" ") if given else ("", "", "")
@@ -86,10 +87,10 @@ def _grant(request: Request) -> tuple[Grant, str]:
         raise _not_in("The Authorization header holds no access token.", "invalid_token")
     state = state_of(request)
     now = state.clock()
-    found = find_access(state.settings.dsn, token, now)
+    found = find_access(reader, token, now)
     if found is None:
         raise _not_in("The access token is unknown, has expired or was revoked.", "invalid_token")
-    state.forgetting.when_due(state.settings.dsn, now)
+    state.forgetting.when_due(reader.dsn, now)
     return found
 
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
+from starlette.responses import JSONResponse
 
 from include.api.endpoints import add_endpoint
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from starlette.responses import Response
 
-    from include.api.access import Caller
+    from include.api.endpoints import Asked
 
 router = APIRouter()
 
 
-def _openapi(request: Request, _: Caller, __: dict[str, str]) -> dict[str, Any]:
+def _openapi(asked: Asked) -> Response:
     """The document, with the address under which it was asked for."""
-    document: dict[str, Any] = request.app.openapi()
-    return {**document, "servers": [{"url": request.scope.get("root_path", "") or "/"}]}
+    document: dict[str, Any] = asked.request.app.openapi()
+    return JSONResponse({**document, "servers": [{"url": asked.request.scope.get("root_path", "") or "/"}]})
 
 
 add_endpoint(router, "/openapi.json", _openapi, scope=None, name="openapi", include_in_schema=False)

@@ -7,30 +7,50 @@ asked for, and nobody would notice: parameters that the route does not have, or 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request, Security
+from fastapi.routing import APIRoute
 
 from include.api.access import SCHEME, caller_of
 from include.api.problems import wrong_parameters
+from include.api.reader import Reader
 from include.api.scopes import SCOPES
+from include.api.state import state_of
 from include.api.threads import READING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Coroutine, Mapping
 
     from fastapi import APIRouter
+    from starlette.responses import Response
 
     from include.api.access import Caller
 
-    #: Answers a request of a caller; the parameters that were given, as they came, by name.
-    Serve = Callable[[Request, Caller, dict[str, str]], Any]
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that is let in: whose it is, the parameters that were given, as they came, and what reads for it."""
+
+    request: Request
+    caller: Caller
+    given: dict[str, str]
+    reader: Reader
+
+
+class _Endpoint(APIRoute):
+    """A route whose function takes the request as it came and makes the answer: FastAPI has nothing to work out."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The function itself."""
+        return self.endpoint
 
 
 def add_endpoint(
     router: APIRouter,
     path: str,
-    serve: Serve,
+    serve: Callable[[Asked], Response],
     *,
     scope: str | None,
     parameters: Mapping[str, tuple[Mapping[str, Any], str]] | None = None,
@@ -49,9 +69,10 @@ def add_endpoint(
     scopes = [] if scope is None else [scope]
     known = dict(parameters or {})
 
-    def answer(request: Request) -> Any:
-        caller = caller_of(request, scopes)
-        return serve(request, caller, _given(request, known))
+    def answer(request: Request) -> Response:
+        with Reader(state_of(request).settings.dsn) as reader:
+            caller = caller_of(request, scopes, reader)
+            return serve(Asked(request, caller, _given(request, known), reader))
 
     async def in_a_thread(request: Request) -> Any:
         return await READING.run(answer, request)
@@ -59,6 +80,7 @@ def add_endpoint(
     router.add_api_route(
         path,
         in_a_thread,
+        route_class_override=_Endpoint,
         methods=["GET"],
         dependencies=[Security(SCHEME, scopes=scopes)],  # for the OpenAPI document: `caller_of` looks at the token
         openapi_extra={

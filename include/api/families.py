@@ -17,7 +17,6 @@ from sqlalchemy import text
 
 from include.api import nonces, tokens
 from include.api.scopes import Grant
-from include.sources.moment import one_statement
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from include.api.reader import Reader
     from include.api.settings import ApiSettings
 
 _LASTS = timedelta(seconds=tokens.LASTS)
@@ -196,7 +196,7 @@ def revoke_all(connection: Connection, client_id: str, why: Literal["asked", "se
     )
 
 
-def find_access(dsn: str, token: str, now: datetime) -> tuple[Grant, str] | None:
+def find_access(reader: Reader, token: str, now: datetime) -> tuple[Grant, str] | None:
     """What an access token allows at this moment, and whose it is; ``None`` where it allows nothing.
 
     Never more than its client may have now, whatever it was given then.
@@ -204,7 +204,7 @@ def find_access(dsn: str, token: str, now: datetime) -> tuple[Grant, str] | None
     Raises:
         SourceNotReady: the database could not be reached.
     """
-    with one_statement(dsn) as cursor:
+    with reader.one_statement() as cursor:
         row = cursor.execute(_ACCESS, {"hash": tokens.digest(token), "now": now}, prepare=True).fetchone()
     if row is None:
         return None

@@ -16,21 +16,6 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def one_statement(dsn: str) -> Iterator[Cursor]:
-    """For a block that reads by one statement: what that sees is one moment without a transaction around it.
-
-    It goes to the server and back once for the statement, instead of three times.
-
-    Raises:
-        SourceNotReady: the store could not be read.
-    """
-    with not_ready_errors(), engine(dsn).connect() as connection:
-        driver: Any = connection.execution_options(isolation_level="AUTOCOMMIT").connection.driver_connection
-        with driver.cursor() as cursor:
-            yield cursor
-
-
-@contextmanager
 def one_moment(dsn: str) -> Iterator[Cursor]:
     """One REPEATABLE READ, read-only transaction: everything in the block sees the store at one moment.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fastapi import APIRouter
-from starlette.responses import StreamingResponse
+from starlette.responses import JSONResponse, StreamingResponse
 
 from include.api import clients
 from include.api.endpoints import add_endpoint
@@ -22,37 +22,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
-    from starlette.requests import Request
 
-    from include.api.access import Caller
+    from include.api.endpoints import Asked
     from tests.conftest import Database
 
 router = APIRouter()
 _PARAMETERS = {name: ({"type": "string"}, f"The {name}.") for name in ("limit", "department", "unit")}
 
 
-def me(_: Request, caller: Caller, __: dict[str, str]) -> dict[str, object]:
-    return {
-        "client": caller.client_id,
-        "scopes": sorted(caller.scopes),
-        "departments": None if caller.departments is None else sorted(caller.departments),
-    }
+def me(asked: Asked) -> JSONResponse:
+    caller = asked.caller
+    departments = None if caller.departments is None else sorted(caller.departments)
+    return JSONResponse({"client": caller.client_id, "scopes": sorted(caller.scopes), "departments": departments})
 
 
-def filtered(_: Request, __: Caller, given: dict[str, str]) -> dict[str, str]:
-    return given
+def filtered(asked: Asked) -> JSONResponse:
+    return JSONResponse(asked.given)
 
 
-def large(*_: object) -> list[str]:
-    return ["the same words again"] * 1000
+def large(_: Asked) -> JSONResponse:
+    return JSONResponse(["the same words again"] * 1000)
 
 
-def fails(request: Request, *_: object) -> StreamingResponse:
+def fails(asked: Asked) -> StreamingResponse:
     def rows() -> Iterator[bytes]:
         yield b"["
         raise RuntimeError("Dr. Secret")
 
-    how = request.path_params["how"]
+    how = asked.request.path_params["how"]
     if how == "problem":
         raise Problem(410, "cursor-expired", "The cursor is too old", cursor="x")
     if how == "not-ready":

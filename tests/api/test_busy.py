@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy import text
+from starlette.responses import JSONResponse
 
 from include.api.endpoints import add_endpoint
-from include.api.state import state_of
 from include.api.threads import READING, SIGNING_IN
 from include.database import transaction
 from tests.support.api_clients import HTTP, build_app, new_client, serving, tokens_of
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from fastapi.dependencies.models import Dependant
 
+    from include.api.endpoints import Asked
     from tests.conftest import Database
 
 
@@ -34,15 +35,15 @@ class Slow:
         self.begun, self.go_on = Semaphore(0), Event()
         self.router = APIRouter()
 
-        def slow(*_: object) -> str:
+        def slow(_: Asked) -> JSONResponse:
             self.begun.release()
             assert self.go_on.wait(60)
-            return "done"
+            return JSONResponse("done")
 
-        def endless(request: Request, *_: object) -> str:
-            with transaction(state_of(request).settings.dsn) as connection:
-                connection.execute(text("SELECT pg_sleep(300)"))
-            return "done"
+        def endless(asked: Asked) -> JSONResponse:
+            with asked.reader.one_statement() as cursor:
+                cursor.execute("SELECT pg_sleep(300)")
+            return JSONResponse("done")
 
         add_endpoint(self.router, "/slow", slow, scope="tallies")
         add_endpoint(self.router, "/endless", endless, scope="tallies")

@@ -110,7 +110,7 @@ def api_of(database: Database, monkeypatch: pytest.MonkeyPatch) -> Api:
     app = create_app(ApiSettings(dsn=database.api_dsn, requests=1_000_000))
     api = Api(app, TestClient(app), database)
     # What a token allows is the business of tests/api: here, everybody is whom the test wants.
-    monkeypatch.setattr("include.api.endpoints.caller_of", lambda _, __: Caller("test", api.scopes, api.departments))
+    monkeypatch.setattr("include.api.endpoints.caller_of", lambda *_: Caller("test", api.scopes, api.departments))
     with api.store() as store:
         store.execute(_STORE)
     return api

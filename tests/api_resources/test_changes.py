@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from include.api.reader import Reader
 from include.api.resources.changes import changed_page
 from include.api.resources.cursors import cursors_of
 from include.api.resources.filters import Filters
 from include.api.resources.schedules import SCHEDULES
 from include.schedule.retention import forget_changes
-from include.sources.moment import one_moment
 from tests.api_resources.conftest import add_many_slots
 from tests.api_resources.test_pages import fill_tallies
 
@@ -157,7 +157,8 @@ def test_whoever_forges_a_cursor_is_told_so(api: Api) -> None:
         for text in (*spoilt[::7], cursor[:-4], cursor + "AAAA", "AAAA", "A" * 1999):
             answer = api.get(path, limit=1, cursor=text)
             assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (400, "cursor")
-    wrong = cursors_of(api.database.api_dsn, Filters(None).binding("tallies"))
+    with Reader(api.database.api_dsn) as reader:
+        wrong = cursors_of(reader, Filters(None).binding("tallies"))
     for place in ((1, "x"), ("T1", "x", "card", "E1"), ("T1", "2026-02-01", "card", "E1", 1)):
         assert api.get("tallies", cursor=wrong.write(place)).status_code == 400
 
@@ -257,10 +258,10 @@ def test_of_a_very_old_instant_every_page_walks_an_index(api: Api, instant: str)
 
 def plan_of_changes(api: Api, filters: Filters) -> str:
     """How the lines of a page of changes are read."""
-    with one_moment(api.database.api_dsn) as cursor:
+    with Reader(api.database.api_dsn) as reader, reader.one_moment() as cursor:
         ran: list[tuple[str, Any]] = []
         spied = Spy(cursor, ran)
-        cursors = cursors_of(api.database.api_dsn, filters.binding("schedules"))
+        cursors = cursors_of(reader, filters.binding("schedules"))
         changed_page(SCHEDULES, filters, cursors, spied)  # type: ignore[arg-type]
         [(query, values), *_] = [(query, values) for query, values in ran if "logged" in query]
         return "\n".join(row[0] for row in cursor.execute(f"EXPLAIN ANALYZE {query}", values).fetchall())

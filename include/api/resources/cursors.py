@@ -14,10 +14,11 @@ from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
 
 from include.api.problems import wrong_parameters
-from include.sources.moment import one_moment
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    from include.api.reader import Reader
 
 _NONCE_BYTES = 12
 #: Places are filled up to so many bytes, since their length would tell that of a key.
@@ -61,17 +62,17 @@ class Cursors:
         return tuple(place)
 
 
-def cursors_of(dsn: str, bound_to: str) -> Cursors:
-    """The cursors of one request; ``dsn`` is the API's role's. The key is read once per process.
+def cursors_of(reader: Reader, bound_to: str) -> Cursors:
+    """The cursors of one request. The key is read once per process.
 
     Raises:
         SourceNotReady: the database could not be read.
     """
-    cipher = _ciphers.get(dsn)
+    cipher = _ciphers.get(reader.dsn)
     if cipher is None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        with one_moment(dsn) as cursor:
+        with reader.one_statement() as cursor:
             [(key,)] = cursor.execute("SELECT key FROM api.cursor_key").fetchall()
-        cipher = _ciphers[dsn] = AESGCM(bytes(key))
+        cipher = _ciphers[reader.dsn] = AESGCM(bytes(key))
     return Cursors(cipher, bound_to.encode())

@@ -15,9 +15,9 @@ from include.api.resources.changes import changed_page
 from include.api.resources.cursors import cursors_of
 from include.api.resources.marks import mark_here
 from include.api.resources.rows import page_of_rows
-from include.sources.moment import one_moment, one_statement
 
 if TYPE_CHECKING:
+    from include.api.reader import Reader
     from include.api.resources.cursors import Cursors
     from include.api.resources.filters import Filters
     from include.api.resources.resource import Resource
@@ -40,16 +40,16 @@ class Page:
     state: str = ""
 
 
-def read_page(resource: Resource, filters: Filters, dsn: str) -> Page:
-    """Read the page that a request asks for; ``dsn`` is the API's role's.
+def read_page(resource: Resource, filters: Filters, reader: Reader) -> Page:
+    """Read the page that a request asks for.
 
     Raises:
         Problem: the cursor or the mark is wrong, or too old.
         SourceNotReady: the store could not be read.
     """
-    cursors = cursors_of(dsn, filters.binding(resource.name))
+    cursors = cursors_of(reader, filters.binding(resource.name))
     read = _all if filters.modified_since is None else _since
-    with (one_statement if _takes_one_statement(filters) else one_moment)(dsn) as cursor:
+    with (reader.one_statement if _takes_one_statement(filters) else reader.one_moment)() as cursor:
         page = read(resource, filters, cursors, cursor)
         if not page.rows.count and filters.department is not None and page.cursor is None:
             _require_department(filters.department, cursor)

@@ -19,14 +19,12 @@ from include.api.resources.personnel import PERSONNEL
 from include.api.resources.requests import REQUESTS
 from include.api.resources.schedules import SCHEDULES
 from include.api.resources.tallies import read_tallies
-from include.api.state import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from starlette.requests import Request
-
-    from include.api.access import Caller
+    from include.api.endpoints import Asked
+    from include.api.reader import Reader
     from include.api.resources.filters import Filters
     from include.api.resources.pages import Page
 
@@ -71,13 +69,13 @@ def _add(
     columns: tuple[str, ...],
     row: dict[str, Any],
     told: dict[str, str],
-    read: Callable[[Filters, str], Page],
+    read: Callable[[Filters, Reader], Page],
 ) -> None:
-    def serve(request: Request, caller: Caller, given: dict[str, str]) -> Response:
-        filters = read_filters(given, caller, request.headers.get("Accept", ""))
-        found = read(filters, state_of(request).settings.dsn)
+    def serve(asked: Asked) -> Response:
+        filters = read_filters(asked.given, asked.caller, asked.request.headers.get("Accept", ""))
+        found = read(filters, asked.reader)
         return page_answer(
-            request,
+            asked.request,
             found.rows.content,
             columns=columns,
             as_csv=filters.csv,

@@ -9,11 +9,11 @@ from include.api.resources.fields import Field
 from include.api.resources.gone import gone
 from include.api.resources.pages import Page
 from include.api.resources.rows import written_rows
-from include.sources.moment import one_moment
 
 if TYPE_CHECKING:
     from typing import Any
 
+    from include.api.reader import Reader
     from include.api.resources.filters import Filters
 
 NAME = "tallies"
@@ -44,18 +44,18 @@ _CONDITIONS = {
 }
 
 
-def read_tallies(filters: Filters, dsn: str) -> Page:
+def read_tallies(filters: Filters, reader: Reader) -> Page:
     """Read the page of tallies that a request asks for; ``start`` and ``end``: of periods that have a day of theirs.
 
     Raises:
         Problem: 400, the cursor is wrong; 410, the tallies were worked out anew meanwhile.
         SourceNotReady: the database could not be read.
     """
-    cursors = cursors_of(dsn, filters.binding(NAME))
+    cursors = cursors_of(reader, filters.binding(NAME))
     conditions = [form for name, form in _CONDITIONS.items() if getattr(filters, name) is not None]
     values: dict[str, Any] = {name: getattr(filters, name) for name in _CONDITIONS}
     values["departments"] = list(filters.departments or ())
-    with one_moment(dsn) as cursor:
+    with reader.one_moment() as cursor:
         published = cursor.execute(_PUBLICATION).fetchone()
         snapshot, as_of = published or ("", None)
         if filters.cursor is not None:

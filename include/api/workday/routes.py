@@ -18,17 +18,14 @@ from include.api.resources.gone import gone
 from include.api.resources.instants import read_instant
 from include.api.resources.openapi import PARAMETERS, responses
 from include.api.resources.rows import csv_line
-from include.api.state import state_of
 from include.api.workday.kept import bring_up_to_date
 from include.api.workday.mapping import current_mapping
 from include.errors import CallboardError, InputFaults, SourceNotReady
 from include.mappings.schemas.workday import LAYOUT, TIME_BLOCK, TIME_OFF, WorkdaySettings
-from include.sources.moment import one_moment
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-
-    from include.api.access import Caller
+    from include.api.endpoints import Asked
+    from include.api.reader import Reader
     from include.api.resources.filters import Filters
 
 #: What follows the columns of the file.
@@ -92,12 +89,12 @@ def router() -> APIRouter:
 
 
 def _add(routes: APIRouter, kind: str, path: str, headers: list[str]) -> None:
-    def serve(request: Request, caller: Caller, given: dict[str, str]) -> Response:
-        own = {name: value for name, value in given.items() if name != "updated_since"}
-        filters = read_filters(own, caller, request.headers.get("Accept", ""))
-        page = _read(kind, given.get("updated_since"), filters, state_of(request).settings.dsn)
+    def serve(asked: Asked) -> Response:
+        own = {name: value for name, value in asked.given.items() if name != "updated_since"}
+        filters = read_filters(own, asked.caller, asked.request.headers.get("Accept", ""))
+        page = _read(kind, asked.given.get("updated_since"), filters, asked.reader)
         return page_answer(
-            request,
+            asked.request,
             page.content,
             columns=page.columns,
             as_csv=filters.csv,
@@ -143,7 +140,7 @@ def _row_schema(kind: str, headers: list[str]) -> dict[str, Any]:
     }
 
 
-def _read(kind: str, since: str | None, filters: Filters, dsn: str) -> _Page:
+def _read(kind: str, since: str | None, filters: Filters, reader: Reader) -> _Page:
     """Read a page, once the records are those of the store as it is now.
 
     Raises:
@@ -154,16 +151,16 @@ def _read(kind: str, since: str | None, filters: Filters, dsn: str) -> _Page:
         updated_since = None if since is None else read_instant(since)
     except ValueError as error:
         raise wrong_parameters([("updated_since", str(error))]) from None
-    cursors = cursors_of(dsn, filters.binding(f"workday/{kind}/{since}"))
+    cursors = cursors_of(reader, filters.binding(f"workday/{kind}/{since}"))
     after, whole_until = (None, 0) if filters.cursor is None else cursors.read(filters.cursor, int, int)
     try:
         mapping = current_mapping()
-        bring_up_to_date(dsn, mapping)
+        bring_up_to_date(reader.dsn, mapping)
     except SourceNotReady:
         raise
     except CallboardError as error:
         raise _not_ready(error) from None
-    with one_moment(dsn) as cursor:
+    with reader.one_moment() as cursor:
         values: dict[str, Any] = {
             "feed": mapping.feed,
             "type": kind,
