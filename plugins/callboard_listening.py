@@ -1,4 +1,4 @@
-"""Has Airflow tell when a task ends and when a component starts; see docs/decisions/0018-changes-in-seconds.md."""
+"""Has Airflow tell when a task ends, a component starts or somebody starts a run; see docs/decisions/0018."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from include.platform import listening
+from include.platform.ringing import RingAfterWrites
 
 
 class CallboardListening(AirflowPlugin):
@@ -14,3 +15,6 @@ class CallboardListening(AirflowPlugin):
 
     name = "callboard_listening"
     listeners: list[Any] = [listening]  # noqa: RUF012 - as Airflow declares it
+    fastapi_root_middlewares: list[Any] = [  # noqa: RUF012 - see above
+        {"middleware": RingAfterWrites, "name": "callboard_ringing"}
+    ]

@@ -1,7 +1,8 @@
-"""The scheduler's bell: heard at once, missed by nobody who is not there, and rung by the ends of tasks and runs."""
+"""The scheduler's bell: heard at once, missed by nobody who is not there, and rung by ends and beginnings."""
 
 from __future__ import annotations
 
+import asyncio
 import stat
 from multiprocessing import Pipe
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import pytest
 
 from include.platform import warm_executor
 from include.platform.bell import UNRUNG, UNRUNG_WHILE_TASKS_RUN, VARIABLE, Bell, ring
+from include.platform.ringing import RingAfterWrites
 from include.platform.warm_executor import WarmLocalExecutor
 from tests.support.airflow_program import output_of
 
@@ -142,3 +144,47 @@ def test_the_ends_of_tasks_and_of_runs_ring(heard: Bell, tmp_path: Path, told: s
     manager = "airflow.sdk.listener" if "task" in told else "airflow.listeners.listener"
     output_of(f"from {manager} import get_listener_manager\nget_listener_manager().hook.{told}", tmp_path)
     assert heard.wait(seconds=0)
+
+
+_SERVED = """
+from airflow.api_fastapi.app import init_plugins
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+app = FastAPI()
+app.add_api_route("/{path:path}", lambda path: None, methods=["GET", "POST", "PATCH"])
+init_plugins(app)
+assert TestClient(app).request(%r, %r).status_code == 200
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "path_asked", "rings"),
+    [
+        ("POST", "/api/v2/dags/outlook/dagRuns", True),
+        ("PATCH", "/api/v2/dags/outlook", True),
+        ("POST", "/airflow/api/v2/dags/outlook/clearTaskInstances", True),  # below a proxy's path
+        ("GET", "/api/v2/dags/outlook/dagRuns", False),
+        ("PATCH", "/execution/task-instances/1/run", False),  # tasks tell themselves
+    ],
+)
+def test_whoever_starts_something_in_airflow_rings(
+    heard: Bell, tmp_path: Path, method: str, path_asked: str, rings: bool
+) -> None:
+    """By Airflow's own way of putting plugins around its server."""
+    output_of(_SERVED % (method, path_asked), tmp_path)
+    assert heard.wait(seconds=0) is rings
+
+
+def test_it_rings_once_the_request_is_over_and_for_nothing_but_requests(heard: Bell) -> None:
+    met: list[str] = []
+
+    async def airflow(scope: Any, *_: Any) -> None:
+        met.append(scope["type"])
+        assert not heard.wait(seconds=0), "rung before what was asked for is committed"
+
+    asked = {"type": "http", "method": "POST", "path": "/api/v2/dags/outlook/dagRuns"}
+    for scope, rings in ((asked, True), ({"type": "lifespan"}, False)):
+        asyncio.run(RingAfterWrites(airflow)(scope, None, None))  # type: ignore[arg-type]
+        assert heard.wait(seconds=0) is rings
+    assert met == ["http", "lifespan"]
