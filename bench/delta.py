@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from bench.measure import Figure, peak, ratio, side_by_side
@@ -54,6 +55,7 @@ def measure(folder: Path, rows: int, rounds: int) -> Iterator[Figure]:
     """The difference of two snapshots of ``rows`` records, which are in their keys' order."""
     import pandas as pd
 
+    import_module("pyarrow.parquet")  # as every task has it before it begins (include/platform/preloading.py)
     old, new = write_snapshots(folder, rows)
 
     def ours() -> list[int]:

@@ -100,18 +100,6 @@ def decimal_text(expression: str, duckdb_type: str) -> str:
     return text if duckdb_type.endswith(",0)") else f"rtrim(rtrim({text}, '0'), '.')"
 
 
-def keys_rise(db: DuckDBPyConnection, *paths: Path) -> bool:
-    """Tell whether in each Parquet file every ``key`` is greater than the one before it, by bytes, and none is null.
-
-    Then the keys are unique and the rows in order. One streaming pass, over the files side by side; snapshots are
-    written that way.
-    """
-    # The first key has none before it: null.
-    files = (f"SELECT key, lag(key) OVER () AS before FROM {scan(path)}" for path in paths)
-    wrong = " UNION ALL ".join(f"SELECT key FROM ({file}) WHERE key IS NULL OR key <= before" for file in files)
-    return one_number(db, f"SELECT count(*) FROM ({wrong})") == 0
-
-
 def one_number(db: DuckDBPyConnection, query: str) -> int:
     """Ask for one whole number."""
     ((number,),) = db.execute(query).fetchall()

@@ -31,7 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ),
     ("include.integration",),
     ("include.schedule", "include.mappings"),
-    ("include.database", "include.duck", "include.files", "include.zips"),
+    ("include.database", "include.duck", "include.files", "include.rising", "include.zips"),
     (
         "include.frames",
         "include.operations",

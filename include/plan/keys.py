@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.duck import column_types, keys_rise, one_number, scan
+from include.duck import column_types, one_number, scan
 from include.errors import DataRejected
+from include.rising import keys_rise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,7 @@ def checked_columns(db: DuckDBPyConnection, sides: Mapping[str, Path]) -> dict[s
     for what, types in columns.items():
         if types.get("key") != "VARCHAR":
             raise DataRejected(f"The {what} snapshot has no text column `key`.")
-    if not keys_rise(db, *sides.values()):
+    if not keys_rise(*sides.values()):
         for what, path in sides.items():
             _count_keys(db, path, what)
     return columns

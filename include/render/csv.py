@@ -22,10 +22,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from include.duck import column_types, connect, keys_rise, literal, quoted, scan
+from include.duck import column_types, connect, literal, quoted, scan
 from include.errors import ConfigurationError, DataRejected
 from include.files import written_whole
 from include.render.cells import Dialect, cell
+from include.rising import keys_rise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -98,7 +99,7 @@ def _lines_query(db: DuckDBPyConnection, records: Path, fields: Mapping[str, Rec
         cells = [f"""coalesce(nullif({cells[0]}, ''), '""')"""]
     # concat() takes null for the empty text.
     line = f"concat({f', {literal(layout.delimiter)}, '.join(cells)}, {literal(_LINE_ENDS[layout.line_end])})"
-    if keys_rise(db, records):
+    if keys_rise(records):
         return f"SELECT {line} AS line FROM {scan(records)}"
     return f"SELECT {line} AS line FROM {scan(records, numbered=True)} ORDER BY key, file_row_number"
 

@@ -1,0 +1,41 @@
+"""Whether a snapshot is in the order of its keys, which shows that no two of them are equal."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_AT_ONCE = 128 * 1024  # keys: some megabytes, whatever a file holds
+
+
+def keys_rise(*paths: Path) -> bool:
+    """Tell whether in each Parquet file every ``key`` (text) is greater than the one before it, by bytes, and not null.
+
+    Then the keys are unique and the rows in order. One streaming pass that reads nothing else, over the files side by
+    side; snapshots are written that way. It ends at the first key that falls. Of a file that Arrow cannot read the
+    answer is no: whoever asked reads it with the engine next, which says what is wrong with it.
+    """
+    with ThreadPoolExecutor(len(paths)) as pool:  # Arrow lets go of the interpreter while it reads and compares
+        return all(pool.map(_rise, paths))
+
+
+def _rise(path: Path) -> bool:
+    from pyarrow import ArrowException, compute
+    from pyarrow.parquet import ParquetFile
+
+    before = None
+    try:
+        with ParquetFile(path, pre_buffer=False) as file:
+            for batch in file.iter_batches(_AT_ONCE, columns=["key"]):
+                keys = batch.column(0)
+                if keys.null_count or (before is not None and len(keys) and keys[0].as_py() <= before):
+                    return False
+                if not compute.all(compute.greater(keys[1:], keys[:-1]), min_count=0).as_py():
+                    return False
+                before = keys[-1].as_py() if len(keys) else before
+    except (ArrowException, OSError):
+        return False
+    return True
