@@ -1,4 +1,7 @@
-"""Has Airflow tell when a task ends, a component starts or somebody starts a run; see docs/decisions/0018."""
+"""Has Airflow tell when a task ends, a component starts or somebody starts a run.
+
+See docs/decisions/0018-changes-in-seconds.md.
+"""
 
 from __future__ import annotations
 

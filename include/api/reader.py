@@ -1,4 +1,7 @@
-"""What one request reads of the database: everything over one connection, which is taken when it is needed first."""
+"""What one request reads of the database: over one connection, which is taken when it is needed first.
+
+What a request writes (Workday's records, nonces that are forgotten) goes by transactions of its own.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,10 @@ class Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Give the connection back, before something that takes long; the next reading takes one again."""
         self._driver = None
         self._taken.close()
 
@@ -50,6 +57,8 @@ class Reader:
     @contextmanager
     def one_moment(self) -> Iterator[Cursor]:
         """One REPEATABLE READ, read-only transaction: everything in the block sees the database at one moment.
+
+        As :func:`include.sources.moment.one_moment`, over this connection. Not for a block within another.
 
         Raises:
             SourceNotReady: the database could not be read.

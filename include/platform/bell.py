@@ -2,9 +2,9 @@
 
 Airflow's scheduler looks into its database, sleeps, and looks again. Between two steps of a run it is asleep half of
 that time on average; with a shorter sleep it looks more often all day, and is asleep half of what is left. On one
-machine (``make run``) the waker, the ends of tasks and runs, and whoever starts something in Airflow ring instead, by a
-datagram to a socket that only the platform's account reaches. A ring that is lost costs a look's distance, and nothing
-else: what there is to do stands in the database.
+machine (``make run``) the waker, the ends of tasks and runs, and Airflow's server, after whatever somebody changes
+there, ring instead, by a datagram to a socket that only the platform's account reaches. A ring that is lost costs a
+look's distance, and nothing else: what there is to do stands in the database.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 
 #: Names the socket; unset where the scheduler and what rings are on different machines.
 VARIABLE = "CALLBOARD_BELL"
-#: Seconds after which the scheduler looks although nobody rang: so long, at most, waits what begins by the clock. While
-#: tasks run there is more that nobody rings for: places in pools, tries that are due again.
+#: Seconds after which the scheduler looks although nobody rang: so long, at most, waits what begins by the clock, or
+#: by Airflow's commands. While tasks run nobody rings for more than that: places in pools, tries that are due again.
 UNRUNG, UNRUNG_WHILE_TASKS_RUN = 0.5, 0.2
 _ENOUGH = 64  # bytes; what a ring says does not matter
 

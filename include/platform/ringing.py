@@ -1,4 +1,4 @@
-"""Rings the scheduler's bell when somebody has started or changed something in Airflow: a run, a task to be done again.
+"""Rings the scheduler's bell when somebody has started something by Airflow's pages or its API, or let it go on.
 
 plugins/callboard_listening.py puts it around Airflow's API server.
 """
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 #: Airflow's interface for people and programs, which its pages use as well; tasks report by another one.
-_INTERFACE = "/api/v2/dags/"
+_INTERFACE = "/api/v2/"
 _WRITES = frozenset({"POST", "PATCH", "PUT", "DELETE"})
 
 
 class RingAfterWrites:
-    """An ASGI middleware: rings when a write is over, and so committed. Whether it came to anything, the database says.
+    """An ASGI middleware: rings when a write is over. Whether it came to anything, the database says.
 
     It imports no framework: every process of Airflow imports the plugin that names it.
     """
@@ -33,6 +33,8 @@ class RingAfterWrites:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        await self.app(scope, receive, send)
-        if scope["type"] == "http" and scope["method"] in _WRITES and _INTERFACE in scope["path"]:
-            ring()
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            if scope["type"] == "http" and scope["method"] in _WRITES and _INTERFACE in scope["path"]:
+                ring()

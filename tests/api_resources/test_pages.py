@@ -237,16 +237,16 @@ def test_tallies_say_as_of_when_they_are_and_are_never_mixed(api: Api, form: str
 def test_a_page_walks_an_index_and_sorts_nothing(api: Api) -> None:
     """Of many slots: the plan, since times are told by no test that others run beside."""
 
+    from include.api.reader import Reader
     from include.api.resources.filters import Filters
     from include.api.resources.schedules import SCHEDULES
-    from include.sources.moment import one_moment
 
     add_many_slots(api.database)
     for filters, index in (
         (Filters(None), "schedules_pkey"),
         (Filters(("card",)), "schedules_department_id"),
     ):
-        with one_moment(api.database.api_dsn) as cursor:
+        with Reader(api.database.api_dsn) as reader, reader.one_moment() as cursor:
             narrowed = SCHEDULES.narrow(filters, cursor)
             query = SCHEDULES.row_query(narrowed, ["r.slot_id > 'S1'"]) + " ORDER BY r.slot_id LIMIT 1000"
             plan = "\n".join(row[0] for row in cursor.execute(f"EXPLAIN {query}", narrowed.values).fetchall())

@@ -163,6 +163,8 @@ assert TestClient(app).request(%r, %r).status_code == 200
     [
         ("POST", "/api/v2/dags/outlook/dagRuns", True),
         ("PATCH", "/api/v2/dags/outlook", True),
+        ("PATCH", "/api/v2/dags", True),  # all of them at once
+        ("POST", "/api/v2/backfills", True),
         ("POST", "/airflow/api/v2/dags/outlook/clearTaskInstances", True),  # below a proxy's path
         ("GET", "/api/v2/dags/outlook/dagRuns", False),
         ("PATCH", "/execution/task-instances/1/run", False),  # tasks tell themselves
@@ -188,3 +190,10 @@ def test_it_rings_once_the_request_is_over_and_for_nothing_but_requests(heard: B
         asyncio.run(RingAfterWrites(airflow)(scope, None, None))  # type: ignore[arg-type]
         assert heard.wait(seconds=0) is rings
     assert met == ["http", "lifespan"]
+
+    async def fails(*_: Any) -> None:
+        raise ConnectionResetError  # whoever asked has gone: what was asked for may be committed
+
+    with pytest.raises(ConnectionResetError):
+        asyncio.run(RingAfterWrites(fails)(asked, None, None))  # type: ignore[arg-type]
+    assert heard.wait(seconds=0)

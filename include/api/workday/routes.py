@@ -155,6 +155,7 @@ def _read(kind: str, since: str | None, filters: Filters, reader: Reader) -> _Pa
     after, whole_until = (None, 0) if filters.cursor is None else cursors.read(filters.cursor, int, int)
     try:
         mapping = current_mapping()
+        reader.give_back()
         bring_up_to_date(reader.dsn, mapping)
     except SourceNotReady:
         raise
