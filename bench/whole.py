@@ -196,8 +196,10 @@ def _runs(platform: Platform, number: int) -> list[float]:
         for _ in range(max(2, number)):
             began = time.perf_counter()
             run = api.trigger(ON_CALL)
-            while api.run_state(ON_CALL, run) not in FINISHED:
+            while (state := api.run_state(ON_CALL, run)) not in FINISHED:
                 time.sleep(0.02)
+            if state != "success":
+                raise RuntimeError(f"a run that was measured ended as {state}")
             seconds.append(time.perf_counter() - began)
             time.sleep(2)
     return seconds
