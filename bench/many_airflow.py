@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import subprocess
 import sys
@@ -15,8 +14,8 @@ import psycopg
 
 from include.platform.airflow_database import create_airflow_database
 from include.platform.postgres import EmbeddedPostgres
-from include.settings import PROJECT_ROOT
 from tests.conftest import free_port
+from tests.support.airflow_program import airflow_variables, environment_outside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,15 +27,10 @@ NAME = "airflow"
 def airflow_settings(home: Path, mappings: Path) -> dict[str, str]:
     """What processes of Airflow are told that read the project's Dag files; the rest is config/airflow.cfg's."""
     return {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW_CONFIG": str(PROJECT_ROOT / "config" / "airflow.cfg"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT_ROOT / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT_ROOT / "plugins"),
-        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        **airflow_variables(home),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
         "AIRFLOW__API_AUTH__JWT_SECRET": "of-a-bench-that-serves-nobody-0123456789abcdef",
         "CALLBOARD_MAPPINGS": str(mappings),
-        "PYTHONPATH": str(PROJECT_ROOT),
     }
 
 
@@ -74,9 +68,9 @@ class AirflowOfBench:
 
     def start(self, *words: str, **arguments: Any) -> subprocess.Popen[bytes]:
         """Start a Python program; ``arguments`` are Popen's."""
-        given = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "CALLBOARD"))}
         command, folder = [sys.executable, *words], self.env["AIRFLOW_HOME"]
-        return subprocess.Popen(command, cwd=folder, env=given | dict(self.env), stdout=subprocess.DEVNULL, **arguments)
+        env = environment_outside() | dict(self.env)
+        return subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.DEVNULL, **arguments)
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Plain SQL."""

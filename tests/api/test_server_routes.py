@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from include.settings import PROJECT_ROOT
 from tests.api.test_routes import TOKEN_ENDPOINT, routes_of, walk
+from tests.support.airflow_program import SECRETS, airflow_variables, environment_outside
 from tests.support.api_clients import build_app
 
 if TYPE_CHECKING:
@@ -55,16 +54,11 @@ def answers(module_database: Database, tmp_path_factory: pytest.TempPathFactory)
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "tests.api.whole_server"],
         env={
-            **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "CALLBOARD"))},
-            "PYTHONPATH": str(PROJECT_ROOT),
-            "AIRFLOW_HOME": str(home),
-            "AIRFLOW_CONFIG": str(PROJECT_ROOT / "config" / "airflow.cfg"),
+            **environment_outside(),
+            **airflow_variables(home),
+            **SECRETS,
             "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT_ROOT / "plugins"),
-            "AIRFLOW__CORE__FERNET_KEY": "VYmQYZGY1Ih0RU1tc8eu1Q_kr-iYDCmmEd9tAkMsCrM=",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-            "AIRFLOW__API__SECRET_KEY": "s" * 40,
-            "AIRFLOW__API_AUTH__JWT_SECRET": "j" * 40,
             "CALLBOARD_API_DSN": module_database.api_dsn,
         },
         cwd=home,

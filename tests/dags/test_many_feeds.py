@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from include.mappings.loader import check_all, feeds, feeds_of
 from include.mappings.schemas import slugs
 from include.pipeline import ON_CALL_FIRST, ON_CALL_PARTNER_POOL, OTHERS_POOL, PARTNER_POOL
 from include.settings import PROJECT_ROOT
+from tests.support.airflow_program import airflow_variables, environment_outside
 from tests.support.declarations import declared
 from tests.support.many_mappings import FEEDS_OF_A_TENANT, ManyFeeds, write_many
 
@@ -162,17 +162,9 @@ print(json.dumps(answer))
 def parsed(many: ManyFeeds, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What Airflow knows of every feed's Dag."""
     home = tmp_path_factory.mktemp("airflow")
-    given = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "CALLBOARD"))}
-    told = {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW_CONFIG": str(PROJECT_ROOT / "config" / "airflow.cfg"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT_ROOT / "dags"),
-        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
-        "PYTHONPATH": str(PROJECT_ROOT),
-        "CALLBOARD_MAPPINGS": str(many.folder),
-    }
+    env = environment_outside() | airflow_variables(home) | {"CALLBOARD_MAPPINGS": str(many.folder)}
     words = [sys.executable, "-c", _PARSED]
-    done = subprocess.run(words, env=given | told, cwd=home, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, env=env, cwd=home, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     answer: dict[str, dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return {dag: found for dag, found in answer.items() if dag != "housekeeping"}

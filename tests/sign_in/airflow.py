@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import psycopg
 import yaml
 
 from include.settings import PROJECT_ROOT
+from tests.support.airflow_program import SECRETS, airflow_variables, environment_outside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,23 +80,19 @@ def running(
     file.write_text(yaml.safe_dump(settings), "utf-8")
     url = f"http://localhost:{port}"
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "CALLBOARD"))},
-        "PYTHONPATH": str(PROJECT_ROOT),
+        **environment_outside(),
+        **airflow_variables(folder / "airflow"),
+        **SECRETS,
         "CALLBOARD_SIGN_IN": str(file),
         "CALLBOARD_LEDGER_DSN": database.ledger_dsn,
         "CALLBOARD_AIRFLOW_DSN": airflow_dsn,
         "CALLBOARD_AIRFLOW_USER": ADMIN[0],
         "CALLBOARD_AIRFLOW_PASSWORD": ADMIN[1],
         "CALLBOARD_ADMINISTRATORS": "callboard.admins@example.org",
-        "AIRFLOW_HOME": str(folder / "airflow"),
-        "AIRFLOW_CONFIG": str(PROJECT_ROOT / "config" / "airflow.cfg"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(folder / "plugins"),
-        "AIRFLOW__CORE__FERNET_KEY": "VYmQYZGY1Ih0RU1tc8eu1Q_kr-iYDCmmEd9tAkMsCrM=",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow_dsn.replace("postgresql:", "postgresql+psycopg2:", 1),
         "AIRFLOW__API__BASE_URL": url,
-        "AIRFLOW__API__SECRET_KEY": "s" * 40,
-        "AIRFLOW__API_AUTH__JWT_SECRET": "j" * 40,
         "AIRFLOW__FAB__CONFIG_FILE": str(PROJECT_ROOT / "config" / "webserver_config.py"),
         **airflow_settings(load_sign_in(file), url),
     }

@@ -13,6 +13,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+#: What a server of Airflow needs beside; of tests alone.
+SECRETS = {
+    "AIRFLOW__CORE__FERNET_KEY": "VYmQYZGY1Ih0RU1tc8eu1Q_kr-iYDCmmEd9tAkMsCrM=",
+    "AIRFLOW__API__SECRET_KEY": "s" * 40,
+    "AIRFLOW__API_AUTH__JWT_SECRET": "j" * 40,
+}
+
+
+def environment_outside() -> dict[str, str]:
+    """This process's environment, without what it was told for Airflow or for the project."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "CALLBOARD"))}
+
+
 def airflow_variables(home: Path) -> dict[str, str]:
     """The project's settings of Airflow, with the Dags and plugins that ship; what it writes is below ``home``."""
     return {

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from include.settings import PROJECT_ROOT
-from tests.support.airflow_program import airflow_variables
+from tests.support.airflow_program import airflow_variables, environment_outside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,13 +32,12 @@ FIRST_SEEN = datetime(2026, 3, 4, 3, 40, tzinfo=UTC)
 
 def parse(home: Path, *cases: dict[str, Any]) -> list[dict[str, Any]]:
     """Parse ``dags/`` once per case, in a process of its own with the project's settings of Airflow."""
-    given = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "CALLBOARD"))}
     ended = subprocess.run(
         [sys.executable, "-m", "tests.support.dag_parsing"],
         input=json.dumps(cases),
         capture_output=True,
         text=True,
-        env=given | airflow_variables(home),
+        env=environment_outside() | airflow_variables(home),
         cwd=home,
         check=False,
     )
