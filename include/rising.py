@@ -34,11 +34,13 @@ def _rise(path: Path) -> bool:
                 return False
             for batch in file.iter_batches(_AT_ONCE, columns=["key"]):
                 keys = batch.column(0)
-                if keys.null_count or (before is not None and len(keys) and _bytes(keys[0]) <= before):
+                if not len(keys):
+                    continue
+                if keys.null_count or (before is not None and _bytes(keys[0]) <= before):
                     return False
                 if not compute.all(compute.greater(keys[1:], keys[:-1]), min_count=0).as_py():
                     return False
-                before = _bytes(keys[-1]) if len(keys) else before
+                before = _bytes(keys[-1])
     except (ArrowException, OSError):
         return False
     return True

@@ -12,12 +12,12 @@ from include.api.endpoints import add_endpoint
 if TYPE_CHECKING:
     from starlette.responses import Response
 
-    from include.api.endpoints import Asked
+    from include.api.endpoints import AuthorizedRequest
 
 router = APIRouter()
 
 
-def _openapi(asked: Asked) -> Response:
+def _openapi(asked: AuthorizedRequest) -> Response:
     """The document, with the address under which it was asked for."""
     document: dict[str, Any] = asked.request.app.openapi()
     return JSONResponse({**document, "servers": [{"url": asked.request.scope.get("root_path", "") or "/"}]})

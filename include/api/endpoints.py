@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AuthorizedRequest:
     """A request that is let in: whose it is, the parameters that were given, as they came, and what reads for it."""
 
     request: Request
@@ -50,7 +50,7 @@ class _Endpoint(APIRoute):
 def add_endpoint(
     router: APIRouter,
     path: str,
-    serve: Callable[[Asked], Response],
+    serve: Callable[[AuthorizedRequest], Response],
     *,
     scope: str | None,
     parameters: Mapping[str, tuple[Mapping[str, Any], str]] | None = None,
@@ -72,7 +72,7 @@ def add_endpoint(
     def answer(request: Request) -> Response:
         with Reader(state_of(request).settings.dsn) as reader:
             caller = caller_of(request, scopes, reader)
-            return serve(Asked(request, caller, _given(request, known), reader))
+            return serve(AuthorizedRequest(request, caller, _given(request, known), reader))
 
     async def in_a_thread(request: Request) -> Any:
         return await READING.run(answer, request)

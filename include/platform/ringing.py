@@ -5,17 +5,12 @@ plugins/callboard_listening.py puts it around Airflow's API server.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from include.platform.bell import ring
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
-
-    Scope = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-    Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-    App = Callable[[Scope, Receive, Send], Awaitable[None]]
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 #: Airflow's interface for people and programs, which its pages use as well; tasks report by another one.
 _INTERFACE = "/api/v2/"
@@ -28,7 +23,7 @@ class RingAfterWrites:
     It imports no framework: every process of Airflow imports the plugin that names it.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

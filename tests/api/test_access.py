@@ -23,28 +23,28 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from include.api.endpoints import Asked
+    from include.api.endpoints import AuthorizedRequest
     from tests.conftest import Database
 
 router = APIRouter()
 _PARAMETERS = {name: ({"type": "string"}, f"The {name}.") for name in ("limit", "department", "unit")}
 
 
-def me(asked: Asked) -> JSONResponse:
+def me(asked: AuthorizedRequest) -> JSONResponse:
     caller = asked.caller
     departments = None if caller.departments is None else sorted(caller.departments)
     return JSONResponse({"client": caller.client_id, "scopes": sorted(caller.scopes), "departments": departments})
 
 
-def filtered(asked: Asked) -> JSONResponse:
+def filtered(asked: AuthorizedRequest) -> JSONResponse:
     return JSONResponse(asked.given)
 
 
-def large(_: Asked) -> JSONResponse:
+def large(_: AuthorizedRequest) -> JSONResponse:
     return JSONResponse(["the same words again"] * 1000)
 
 
-def fails(asked: Asked) -> StreamingResponse:
+def fails(asked: AuthorizedRequest) -> StreamingResponse:
     def rows() -> Iterator[bytes]:
         yield b"["
         raise RuntimeError("Dr. Secret")

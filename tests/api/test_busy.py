@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from fastapi.dependencies.models import Dependant
 
-    from include.api.endpoints import Asked
+    from include.api.endpoints import AuthorizedRequest
     from tests.conftest import Database
 
 
@@ -35,12 +35,12 @@ class Slow:
         self.begun, self.go_on = Semaphore(0), Event()
         self.router = APIRouter()
 
-        def slow(_: Asked) -> JSONResponse:
+        def slow(_: AuthorizedRequest) -> JSONResponse:
             self.begun.release()
             assert self.go_on.wait(60)
             return JSONResponse("done")
 
-        def endless(asked: Asked) -> JSONResponse:
+        def endless(asked: AuthorizedRequest) -> JSONResponse:
             with asked.reader.one_statement() as cursor:
                 cursor.execute("SELECT pg_sleep(300)")
             return JSONResponse("done")

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from include.artifacts.store import ArtifactStore
 from include.settings import PROJECT_ROOT
 from tests.conftest import free_port
+from tests.support.airflow_program import environment_outside
 from tests.support.asked import Asked
 
 if TYPE_CHECKING:
@@ -46,11 +47,7 @@ def wait_until(look: Callable[[], T], seconds: float, what: str) -> T:
 
 def environment(var: Path, mappings: Path, now: str) -> dict[str, str]:
     """What a person's shell hands to the platform and to its commands; nothing of the process that runs the tests."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("CALLBOARD", "AIRFLOW", "MAKE", "MFL"))
-    }
+    kept = {name: value for name, value in environment_outside().items() if not name.startswith(("MAKE", "MFL"))}
     return kept | {"CALLBOARD_VAR": str(var), "CALLBOARD_MAPPINGS": str(mappings), "CALLBOARD_NOW": now}
 
 

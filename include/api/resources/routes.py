@@ -23,7 +23,7 @@ from include.api.resources.tallies import read_tallies
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from include.api.endpoints import Asked
+    from include.api.endpoints import AuthorizedRequest
     from include.api.reader import Reader
     from include.api.resources.filters import Filters
     from include.api.resources.pages import Page
@@ -71,7 +71,7 @@ def _add(
     told: dict[str, str],
     read: Callable[[Filters, Reader], Page],
 ) -> None:
-    def serve(asked: Asked) -> Response:
+    def serve(asked: AuthorizedRequest) -> Response:
         filters = read_filters(asked.given, asked.caller, asked.request.headers.get("Accept", ""))
         found = read(filters, asked.reader)
         return page_answer(

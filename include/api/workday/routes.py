@@ -24,7 +24,7 @@ from include.errors import CallboardError, InputFaults, SourceNotReady
 from include.mappings.schemas.workday import LAYOUT, TIME_BLOCK, TIME_OFF, WorkdaySettings
 
 if TYPE_CHECKING:
-    from include.api.endpoints import Asked
+    from include.api.endpoints import AuthorizedRequest
     from include.api.reader import Reader
     from include.api.resources.filters import Filters
 
@@ -89,7 +89,7 @@ def router() -> APIRouter:
 
 
 def _add(routes: APIRouter, kind: str, path: str, headers: list[str]) -> None:
-    def serve(asked: Asked) -> Response:
+    def serve(asked: AuthorizedRequest) -> Response:
         own = {name: value for name, value in asked.given.items() if name != "updated_since"}
         filters = read_filters(own, asked.caller, asked.request.headers.get("Accept", ""))
         page = _read(kind, asked.given.get("updated_since"), filters, asked.reader)
